@@ -1,7 +1,119 @@
+"""People, what they may do where, and the keys of other systems."""
+
 from __future__ import annotations
 
-from django.contrib.auth.models import AbstractUser
+from typing import Any
+
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from apps.accounts import names
+from apps.accounts.roles import ROLES
+from apps.core.errors import Conflict
+from apps.core.models import BaseModel
+
+
+class PeopleManager(UserManager["User"]):
+    """Finds a person by their name however it is written."""
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        return self.get(username_key=names.key(username or ""))
 
 
 class User(AbstractUser):
-    """A person who signs in."""
+    """A person. Never deleted and never renamed into another: a signature points here for ever (21 CFR 11.100(a)).
+
+    ``identity_verified_at`` must be set before the person can sign (11.100(b)); ``must_change_password`` is set when
+    somebody else chose the password, and bars signing until the person has chosen their own (11.200(a)(2)).
+    """
+
+    username_key = models.CharField(max_length=300, unique=True, editable=False)
+    printed_name = models.CharField(max_length=200, help_text="As it stands beside a signature.")
+    identity_verified_at = models.DateTimeField(null=True, blank=True)
+    identity_verified_by = models.CharField(max_length=200, blank=True)
+    must_change_password = models.BooleanField(default=False)
+    demo = models.BooleanField(default=False, help_text="A person of the demonstration, whose password is on disk.")
+
+    objects = PeopleManager()
+
+    REQUIRED_FIELDS = ["printed_name"]
+
+    class Meta(AbstractUser.Meta):
+        swappable = "AUTH_USER_MODEL"
+        ordering = ["username_key"]
+
+    def __str__(self) -> str:
+        return self.printed_name or self.username
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.username = names.normalise(self.username)
+        self.username_key = names.key(self.username)
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise Conflict("A person is deactivated, never deleted: their signatures stay theirs.", code="user_kept")
+
+    def get_full_name(self) -> str:
+        return self.printed_name
+
+
+class RoleGrant(BaseModel):
+    """A role given to a person for a trial, or one site of it; without a trial, for all (where the role allows it).
+
+    A grant is ended, not deleted. Written by ``accounts.services`` only: a trigger refuses an unaudited write.
+    """
+
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="grants")
+    role = models.CharField(max_length=40, choices=[(role.name, role.label) for role in ROLES.values()])
+    trial = models.ForeignKey("patients.Trial", on_delete=models.PROTECT, related_name="+", null=True, blank=True)
+    site = models.ForeignKey("patients.Site", on_delete=models.PROTECT, related_name="+", null=True, blank=True)
+    granted_by = models.CharField(max_length=200)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    revoked_by = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["user", "role"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "role", "trial", "site"],
+                condition=models.Q(revoked_at__isnull=True),
+                nulls_distinct=False,
+                name="role_granted_once",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(site__isnull=True) | models.Q(trial__isnull=False), name="site_grant_names_its_trial"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        where = self.site_id or self.trial_id or "every trial"
+        return f"{self.user_id} {self.role} {where}"
+
+
+class ApiKey(BaseModel):
+    """The right of another system to ask in one trial. Only the SHA-256 of the secret is kept.
+
+    ``sites`` holds site identifiers; empty = every site of the trial. Written by ``accounts.keys`` only.
+    """
+
+    name = models.CharField(max_length=100)
+    prefix = models.CharField(max_length=16, unique=True)
+    secret_sha256 = models.CharField(max_length=64)
+    scopes = ArrayField(models.CharField(max_length=40))
+    trial = models.ForeignKey("patients.Trial", on_delete=models.PROTECT, related_name="+")
+    sites = ArrayField(models.CharField(max_length=64), default=list, blank=True)
+    owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="api_keys")
+    issued_by = models.CharField(max_length=200)
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    revoked_by = models.CharField(max_length=200, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "API key"
+        verbose_name_plural = "API keys"
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix})"
