@@ -52,28 +52,63 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("COMPONENT", "name of this process in the logs (the supervisor sets it)", example="web"),
     Variable("VAR_DIR", "folder of everything that can be thrown away", local=str(BASE_DIR / "var")),
     Variable(
-        "SECRET_KEY", "Django's signing key", required=True, secret=True, example="the output of `openssl rand -base64 48`"
+        "SECRET_KEY",
+        "Django's signing key",
+        required=True,
+        secret=True,
+        example="the output of `openssl rand -base64 48`",
     ),
-    Variable("ALLOWED_HOSTS", "host names the portal answers to", "list", "127.0.0.1,localhost,[::1]", required=True,
-             example="risk.example.org"),
+    Variable(
+        "ALLOWED_HOSTS",
+        "host names the portal answers to",
+        "list",
+        "127.0.0.1,localhost,[::1]",
+        required=True,
+        example="risk.example.org",
+    ),
     Variable("CSRF_TRUSTED_ORIGINS", "origins that may post forms", "list", "", example="https://risk.example.org"),
-    Variable("DATABASE_URL", "PostgreSQL", local="postgresql://clinical@127.0.0.1:15432/clinical", required=True,
-             example="postgresql://user:password@db:5432/clinical"),
-    Variable("REDIS_URL", "Redis or Valkey: cache, online window, Celery, Channels", local="redis://127.0.0.1:16379/0",
-             required=True, example="redis://:password@cache:6379/0"),
-    Variable("KAFKA_BOOTSTRAP_SERVERS", "Kafka brokers", "list", "127.0.0.1:19092", required=True,
-             example="kafka-1:9092,kafka-2:9092,kafka-3:9092"),
+    Variable(
+        "DATABASE_URL",
+        "PostgreSQL",
+        local="postgresql://clinical@127.0.0.1:15432/clinical",
+        required=True,
+        example="postgresql://user:password@db:5432/clinical",
+    ),
+    Variable(
+        "REDIS_URL",
+        "Redis or Valkey: cache, online window, Celery, Channels",
+        local="redis://127.0.0.1:16379/0",
+        required=True,
+        example="redis://:password@cache:6379/0",
+    ),
+    Variable(
+        "KAFKA_BOOTSTRAP_SERVERS",
+        "Kafka brokers",
+        "list",
+        "127.0.0.1:19092",
+        required=True,
+        example="kafka-1:9092,kafka-2:9092,kafka-3:9092",
+    ),
     Variable("KAFKA_GROUP_ID", "consumer group of the bronze consumer", local="clinical-consumer-group"),
-    Variable("LAKE_URL", "the object store: a folder's file:// URL or s3://bucket", required=True,
-             example="s3://clinical-mlops"),
+    Variable(
+        "LAKE_URL",
+        "the object store: a folder's file:// URL or s3://bucket",
+        required=True,
+        example="s3://clinical-mlops",
+    ),
     Variable("S3_ENDPOINT", "address of the object store, empty for AWS", local="", example="https://minio:9000"),
     Variable("S3_ACCESS_KEY", "its access key", local="", example="lake-writer"),
     Variable("S3_SECRET_KEY", "its secret key", local="", secret=True, example="at least 32 characters"),
     Variable("S3_BUCKET", "bucket of the lake, where LAKE_URL names none", local="clinical-mlops"),
     Variable("S3_PREFIX", "folder inside the bucket", local=""),
     Variable("SPARK_MASTER_URL", "where Spark runs", local="local[*]", example="spark://spark-master:7077"),
-    Variable("MLFLOW_TRACKING_URI", "MLflow's server", local="http://127.0.0.1:15000", required=True,
-             example="http://mlflow:5000"),
+    Variable(
+        "MLFLOW_TRACKING_URI",
+        "MLflow's server",
+        local="http://127.0.0.1:15000",
+        required=True,
+        example="http://mlflow:5000",
+    ),
     Variable("DEFAULT_TRIAL_ID", "trial of messages that name none", local="DEMO"),
     Variable("MODEL_NAME", "registered model", local="adverse-event-predictor"),
     Variable("MODEL_STAGE", "alias that mirrors what serves", local="production"),
@@ -82,10 +117,18 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("HISTORY_DAYS", "days of simulated history before now", "integer", "60"),
     Variable("PROCESS_HOURS", "hours of bronze that one hourly clean looks back", "integer", "24"),
     Variable("CHECK_INTERVAL_SECONDS", "pause between two checks of the monitors", "integer", "60"),
-    Variable("ALERT_WEBHOOK_URL", "where operators' alerts are posted, empty for nowhere", local="",
-             example="https://hooks.example.org/clinical"),
-    Variable("IMPORT_ROOT", "the only folder that imports may be read from; empty allows any (local)", local="",
-             example="/srv/imports"),
+    Variable(
+        "ALERT_WEBHOOK_URL",
+        "where operators' alerts are posted, empty for nowhere",
+        local="",
+        example="https://hooks.example.org/clinical",
+    ),
+    Variable(
+        "IMPORT_ROOT",
+        "the only folder that imports may be read from; empty allows any (local)",
+        local="",
+        example="/srv/imports",
+    ),
     Variable("WEB_PORT", "port of the portal", "integer", "8000"),
     Variable("API_PORT", "port of the prediction API", "integer", "8001"),
     Variable("API_WORKERS", "processes of the prediction API", "integer", "2"),
@@ -94,10 +137,15 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("TLS_PROXY", "true where a proxy ends TLS and sets X-Forwarded-Proto", "flag", "true"),
     Variable("LOG_LEVEL", "lowest level that is logged", local="INFO"),
     Variable("CI", "set by a build service: skips for want of a browser become failures", "flag", "false"),
-    Variable("CHROMIUM", "path of Chromium for browser tests, where it is not on PATH", local="",
-             example="/usr/bin/chromium"),
-    Variable("SDTM_PILOT_DIR", "the CDISC pilot study, for tests on real data",
-             local=str(BASE_DIR.parent / "shared" / "data" / "cdiscpilot01"), example="/data/cdiscpilot01"),
+    Variable(
+        "CHROMIUM", "path of Chromium for browser tests, where it is not on PATH", local="", example="/usr/bin/chromium"
+    ),
+    Variable(
+        "SDTM_PILOT_DIR",
+        "the CDISC pilot study, for tests on real data",
+        local=str(BASE_DIR.parent / "shared" / "data" / "cdiscpilot01"),
+        example="/data/cdiscpilot01",
+    ),
     Variable("JAVA_HOME", "a Java to prefer over PATH and PyPI's", local=""),
 )
 BY_NAME: Mapping[str, Variable] = {variable.name: variable for variable in VARIABLES}
@@ -144,8 +192,9 @@ class Environment:
         try:
             number = float(value)
         except ValueError as error:
-            raise ConfigurationError(f"{name} is {value!r}, which is not a number: set {name}, e.g. to "
-                                     f"{self._variable(name).local}.") from error
+            raise ConfigurationError(
+                f"{name} is {value!r}, which is not a number: set {name}, e.g. to {self._variable(name).local}."
+            ) from error
         if self._variable(name).kind == "integer" and number != int(number):
             raise ConfigurationError(f"{name} is {value!r}: it must be a whole number.")
         return number
@@ -175,6 +224,10 @@ class Environment:
         """A copy of the environment for a process that is to be started, with ``extra`` over it."""
         return {**self._source, **extra}
 
+    def shell(self) -> str:
+        """The user's own shell."""
+        return self._source.get("SHELL") or "/bin/sh"
+
     def problems(self) -> list[str]:
         """Why this environment is unfit for production, one sentence each with its cure."""
         found: list[str] = []
@@ -187,9 +240,13 @@ class Environment:
         lake = self._source.get("LAKE_URL", "")
         if lake.startswith("file:"):
             found.append("LAKE_URL is a local folder, which one failed disk loses: set it to s3://<bucket>.")
-        if lake.startswith("s3:") and bool(self._source.get("S3_ACCESS_KEY")) != bool(self._source.get("S3_SECRET_KEY")):
-            found.append("S3_ACCESS_KEY and S3_SECRET_KEY belong together: set both, or neither where the machine's own "
-                         "role gives access.")
+        if lake.startswith("s3:") and bool(self._source.get("S3_ACCESS_KEY")) != bool(
+            self._source.get("S3_SECRET_KEY")
+        ):
+            found.append(
+                "S3_ACCESS_KEY and S3_SECRET_KEY belong together: set both, or neither where the machine's own "
+                "role gives access."
+            )
         password = self._source.get("DATABASE_URL", "").partition("://")[2].partition("@")[0].partition(":")[2]
         if self._source.get("DATABASE_URL") and (len(password) < 12 or password.lower() in WEAK_WORDS):
             found.append("DATABASE_URL has no password or a weak one: use one of at least 12 random characters.")
@@ -200,7 +257,9 @@ class Environment:
     def refuse_unfit(self) -> None:
         """Raise ConfigurationError with every problem, so that one restart suffices."""
         if found := self.problems():
-            raise ConfigurationError("This environment is not fit for production:\n" + "\n".join(f"- {p}" for p in found))
+            raise ConfigurationError(
+                "This environment is not fit for production:\n" + "\n".join(f"- {p}" for p in found)
+            )
 
     def _find_deployment(self) -> Deployment:
         value = self._source.get("DEPLOYMENT", "")
@@ -216,7 +275,9 @@ class Environment:
         try:
             return BY_NAME[name]
         except KeyError:
-            raise ConfigurationError(f"{name} is not a known setting: add a row to VARIABLES in clinical_portal/env.py.") from None
+            raise ConfigurationError(
+                f"{name} is not a known setting: add a row to VARIABLES in clinical_portal/env.py."
+            ) from None
 
     def _missing(self, variable: Variable) -> str:
         example = f", e.g. {variable.example}" if variable.example else ""

@@ -23,9 +23,27 @@ class Row:
 
 
 SCHEDULE: tuple[Row, ...] = (
-    Row("hourly clean", "clean", crontab(minute="5"), "pipelines", "five minutes past: bronze's last batch of the hour is claimed"),
-    Row("daily features", "features", crontab(minute="30", hour="0"), "pipelines", "after midnight UTC, the as-of time of a patient-day"),
-    Row("weekly training", "train", crontab(minute="0", hour="2", day_of_week="mon"), "pipelines", "Monday 02:00 UTC, as required"),
+    Row(
+        "hourly clean",
+        "clean",
+        crontab(minute="5"),
+        "pipelines",
+        "five minutes past: bronze's last batch of the hour is claimed",
+    ),
+    Row(
+        "daily features",
+        "features",
+        crontab(minute="30", hour="0"),
+        "pipelines",
+        "after midnight UTC, the as-of time of a patient-day",
+    ),
+    Row(
+        "weekly training",
+        "train",
+        crontab(minute="0", hour="2", day_of_week="mon"),
+        "pipelines",
+        "Monday 02:00 UTC, as required",
+    ),
 )
 
 

@@ -54,6 +54,14 @@ class Identity:
         return self.process() is not None
 
 
+def runs(pid: int) -> bool:
+    """Whether ``pid`` is a process that is not merely waiting to be reaped."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
 def _prctl(option: int, value: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
@@ -79,6 +87,11 @@ def die_with_parent(signum: signal.Signals = signal.SIGTERM) -> Callable[[], Non
                 os._exit(1)
 
     return arrange
+
+
+def die_with_parent_now(signum: signal.Signals) -> None:
+    """The same for the calling process itself."""
+    _prctl(PR_SET_PDEATHSIG, int(signum))
 
 
 def spawn(

@@ -36,7 +36,9 @@ class Stack:
     ``durable``: data survives a power cut; tests trade that for speed.
     """
 
-    def __init__(self, var_dir: Path, *, follow: bool = True, durable: bool = True, say: Say = lambda line: None) -> None:
+    def __init__(
+        self, var_dir: Path, *, follow: bool = True, durable: bool = True, say: Say = lambda line: None
+    ) -> None:
         self.var_dir = var_dir
         self.follow = follow
         self.durable = durable
@@ -87,47 +89,62 @@ class Stack:
                     process.end(identity, first=server.stop_signal, patience=server.stop_seconds)
                 if (child := self._children.pop(server.name, None)) is not None:
                     child.wait()
+                if server.name in self.started:
+                    self.started.remove(server.name)
                 self._forget(server, state)
             if not state.servers:
                 state.owner = None
 
     def stop_started(self) -> None:
         """Stop what this object started, and nothing it found running."""
-        if self.started:
-            self.stop(*self.started)
-            self.started.clear()
+        if names := tuple(self._children):
+            self.stop(*names)
+
+    def begin(self, *names: str) -> None:
+        """Start the named servers without waiting for them; a later ``ensure`` waits. What they need must answer already."""
+        with self.file.locked() as state:
+            for server in (BY_NAME[name] for name in names):
+                identity = Identity.read(state.servers.get(server.name))
+                if identity is None or not identity.alive:
+                    self._begin(server, state)
 
     def _ensure(self, server: Server, state: State) -> None:
         identity = Identity.read(state.servers.get(server.name))
-        if identity is not None and identity.alive:
+        if identity is not None and identity.alive and server.name not in self._children:
             reason = server.ready(self._site(server, state))
             if not reason:
                 return
             self.say(f"{server.name} runs but does not answer ({reason}): starting it anew")
             process.end(identity, first=server.stop_signal, patience=server.stop_seconds)
-        self._forget(server, state)
         reason = ""
         for attempt in range(STARTS):
-            self._port(server, state, renew=attempt > 0)
+            child = self._children.get(server.name)
+            if child is None or child.poll() is not None:
+                child = self._begin(server, state, renew=attempt > 0)
             site = self._site(server, state)
-            began = time.monotonic()
-            child = self._children[server.name] = self._start(server, site)
-            started = Identity.of(child.pid)
-            if started is not None:  # written before it is ready, so that a kill now leaves no unknown server
-                state.servers[server.name] = started.stored()
-                self.file.write(state)
             reason = _await(server, site, child)
             if not reason:
-                server.prepare(site)
+                if server.name not in self.started:
+                    server.prepare(site)
+                    self.started.append(server.name)
+                    self.say(f"{server.name} answers on port {site.port}")
                 state.addresses |= server.addresses(site)
-                self.started.append(server.name)
-                self.say(f"{server.name} answers on port {site.port} after {time.monotonic() - began:.1f} s")
                 return
-            if started is not None:
+            if (started := Identity.read(state.servers.get(server.name))) is not None:
                 process.end(started, first=server.stop_signal, patience=3)
             child.wait()
             self._forget(server, state)
         raise ServerFailed(f"{server.name} did not start: {reason}\n{self._last_words(server.name)}")
+
+    def _begin(self, server: Server, state: State, *, renew: bool = False) -> subprocess.Popen[bytes]:
+        self._forget(server, state)
+        self._port(server, state, renew=renew)
+        child = self._children[server.name] = self._start(server, self._site(server, state))
+        if (identity := Identity.of(child.pid)) is not None:
+            # Written before it is ready, so that a kill in between leaves no server unknown.
+            state.servers[server.name] = identity.stored()
+            self.file.write(state)
+        return child
 
     def _start(self, server: Server, site: Site) -> subprocess.Popen[bytes]:
         launch = server.launch(site)
@@ -167,7 +184,7 @@ class Stack:
 
 
 def _await(server: Server, site: Site, child: subprocess.Popen[bytes]) -> str:
-    """"" once the server answers, else why it did not within its time."""
+    """ "" once the server answers, else why it did not within its time."""
     deadline = time.monotonic() + server.start_seconds
     while True:
         if child.poll() is not None:

@@ -1,0 +1,17 @@
+"""gunicorn's settings for the prediction API. Threads are started after the fork: those of a parent are dead in a child."""
+
+from __future__ import annotations
+
+from clinical_portal.env import env
+from clinical_portal.logging import logging_config
+
+bind = f"{'0.0.0.0' if env.production else '127.0.0.1'}:{env.integer('API_PORT')}"
+worker_class = "gthread"
+workers = env.integer("API_WORKERS")
+threads = env.integer("API_THREADS")
+preload_app = False
+keepalive = 75
+timeout = 60
+graceful_timeout = 8
+accesslog = None
+logconfig_dict = logging_config(env.text("LOG_LEVEL"))
