@@ -54,3 +54,8 @@ def patient(trial_id: str, patient_id: str) -> Patient:
 def sites(trial_id: str) -> list[Site]:
     """The trial's sites, by identifier."""
     return list(Site.objects.filter(trial_id=trial_id).order_by("site_id"))
+
+
+def live_trial_ids() -> list[str]:
+    """The trials whose now is the clock: those that scheduled jobs work on."""
+    return sorted(trial_id for trial_id, found in profiles().items() if found.replay_date is None)

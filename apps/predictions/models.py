@@ -86,3 +86,15 @@ class NotReplayable(InsertOnly):
 
     def __str__(self) -> str:
         return f"{self.prediction_id}: {self.reason}"
+
+
+class IdempotentAnswer(models.Model):
+    """The answer that belongs to an idempotency key of a caller, for 24 hours."""
+
+    name = models.CharField(max_length=160, primary_key=True, help_text="Prefix of the API key, colon, idempotency key.")
+    body_sha256 = models.CharField(max_length=64)
+    prediction = models.ForeignKey(Prediction, on_delete=models.PROTECT, related_name="+", null=True)
+    created_at = models.DateTimeField(default=clock.now)
+
+    def __str__(self) -> str:
+        return self.name

@@ -28,8 +28,10 @@ LINEAGE: tuple[tuple[str, pa.DataType], ...] = (
     ("retracted", pa.bool_()),
     ("source_rows", pa.list_(pa.string())),
     ("flags", pa.list_(pa.string())),
+    ("version", pa.int32()),
 )
-"""Columns every silver table begins with. Times are seconds since 1970 UTC."""
+"""Columns every silver table begins with. Times are seconds since 1970 UTC. `version` counts the versions of a record
+from 1; it is null until the versions have been put in order (a single message cannot know)."""
 
 NEVER_FILLED = frozenset({"supplemental_oxygen", "consciousness", "weight", "height"})
 """Signs that are not carried forward. The others stand forward-filled (<= 2 h) in `<sign>_filled`, beside the
@@ -104,6 +106,8 @@ QUARANTINE: pa.Schema = pa.schema(
         ("trial_id", pa.string()),
         ("trial_site_id", pa.string()),
         ("patient_id", pa.string()),
+        ("event_time", pa.int64()),
+        ("known_time", pa.int64()),
         ("rule", pa.string()),
         ("field", pa.string()),
         ("value", pa.string()),
@@ -112,4 +116,5 @@ QUARANTINE: pa.Schema = pa.schema(
         ("line", pa.string()),
     ]
 )
-"""A record, or one field of it, that was set aside, with the rule's name; `line` is the bronze line for the re-run."""
+"""A record, or one field of it (`field`, else ""), that was set aside, with the rule's name. `line` is the bronze line;
+null where only the patient is unknown (the identity finds it in bronze)."""

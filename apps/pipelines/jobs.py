@@ -1,0 +1,109 @@
+"""The jobs, as a table: what a job is called, what it does and in which steps.
+
+A step is either a command (a program started by name: Spark and PyTorch never run inside a worker) or a call (a plain
+function, named as "module:function"). Both take named inputs from the run's context and give named outputs back to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+Context = dict[str, Any]
+Report = Callable[[str, int, int], None]
+"""report(what is being done, done, of)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step. `weight` is its share of the progress bar; `inputs` are context names it needs (missing = an error)."""
+
+    name: str
+    sentence: str
+    module: str = ""
+    """A command: `python -m <module>`, with `options` of the context as --name value."""
+    call: str = ""
+    """A call: "package.module:function", called as function(context, report) -> outputs."""
+    arguments: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    weight: int = 1
+    only_if: str = ""
+    """Name in the context: the step is left out where it is false or absent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job. `defaults` fill the context where the request names nothing."""
+
+    name: str
+    label: str
+    sentence: str
+    steps: tuple[Step, ...]
+    queue: str = "pipelines"
+    needs_trial: bool = True
+    defaults: dict[str, Any] = field(default_factory=dict)
+
+
+LAKE = ("lake",)
+CLEAN = Step(
+    "clean",
+    "Bronze is cleaned into silver",
+    module="spark_jobs",
+    arguments=("clean",),
+    options=("lake", "master", "profiles", "default-trial"),
+    weight=5,
+)
+QUARANTINE = Step(
+    "quarantine", "What was set aside is shown in the portal", call="apps.ingestion.quarantine:mirror", weight=1
+)
+FEATURES = Step(
+    "features",
+    "120 features a patient-day, as they were known then",
+    module="spark_jobs",
+    arguments=("features",),
+    options=("lake", "master", "profiles", "trial"),
+    weight=5,
+)
+LABELS = Step(
+    "labels",
+    "What happened, as known by now",
+    module="spark_jobs",
+    arguments=("labels",),
+    options=("lake", "master", "profiles", "trial"),
+    weight=2,
+)
+TRAIN = Step(
+    "train",
+    "The model is trained and evaluated",
+    module="ml.training",
+    options=("lake", "trial", "profile", "mlflow-uri", "model-name", "seed", "git-commit", "hazard"),
+    weight=6,
+)
+REGISTER = Step("register", "The version is registered with its gates", call="apps.registry.steps:register", weight=1)
+PREDICT_DAYS = Step(
+    "predict", "One prediction a patient-day", call="apps.predictions.batch:predict_days", weight=3, only_if="predict_days"
+)
+
+JOBS: dict[str, Job] = {
+    job.name: job
+    for job in (
+        Job(
+            "clean",
+            "Clean",
+            "Cleans what has newly arrived in bronze: units, versions, limits, quarantine.",
+            (CLEAN, QUARANTINE),
+            needs_trial=False,
+        ),
+        Job("features", "Features", "Builds the features and labels of every patient-day of a trial.", (FEATURES, LABELS)),
+        Job("train", "Training", "Trains, evaluates and registers a candidate.", (TRAIN, REGISTER)),
+        Job(
+            "pipeline",
+            "Whole pipeline",
+            "From bronze to a registered candidate.",
+            (CLEAN, QUARANTINE, FEATURES, LABELS, TRAIN, REGISTER),
+        ),
+        Job("predict_days", "Predictions of a finished trial", "One prediction a patient-day.", (PREDICT_DAYS,),
+            defaults={"predict_days": True}),
+    )
+}  # fmt: skip

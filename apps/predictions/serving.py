@@ -1,0 +1,85 @@
+"""What serves a trial, loaded: the model's bundle, the study profile, and the rows they came from.
+
+`apps.registry` is the truth; here it is kept for a moment. A change of the registry moves the version stamp, and the
+next question after that loads anew, so that a rollback needs no restart.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from uuid import UUID
+
+from apps.core.lake import lake
+from apps.patients import selectors as patients
+from apps.registry import selectors as registry
+from ml.profile import StudyProfile
+from ml.scoring import Bundle
+
+CHECK_SECONDS = 0.5
+"""How long a loaded version may be used without asking for the stamp."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """One model version ready to answer for one trial."""
+
+    trial_id: str
+    model_version: UUID
+    label: str
+    silent: bool
+    bundle: Bundle
+    profile: StudyProfile
+    profile_version: UUID
+    stamp: str
+
+
+_lock = threading.Lock()
+_loaded: dict[str, tuple[float, Serving | None]] = {}
+
+
+def current(trial_id: str) -> Serving | None:
+    """The serving model of a trial, or None where nothing serves it."""
+    checked, serving = _loaded.get(trial_id, (0.0, None))
+    if time.monotonic() - checked < CHECK_SECONDS:
+        return serving
+    with _lock:
+        checked, serving = _loaded.get(trial_id, (0.0, None))
+        if time.monotonic() - checked < CHECK_SECONDS:
+            return serving
+        serving = _refresh(trial_id, serving)
+        _loaded[trial_id] = (time.monotonic(), serving)
+        return serving
+
+
+def forget() -> None:
+    """Drop everything loaded (tests; a changed database)."""
+    with _lock:
+        _loaded.clear()
+
+
+def _refresh(trial_id: str, old: Serving | None) -> Serving | None:
+    model = registry.serving(trial_id)
+    if model is None:
+        return None
+    row = patients.profile_version(trial_id)
+    stamp = f"{model.version.pk}/{model.silent}/{row.digest}"
+    if old is not None and old.stamp == stamp:
+        return old
+    return Serving(
+        trial_id=trial_id,
+        model_version=model.version.pk,
+        label=str(model.version),
+        silent=model.silent,
+        bundle=load_bundle(model.bundle_path),
+        profile=StudyProfile.from_json(row.body),
+        profile_version=row.pk,
+        stamp=stamp,
+    )
+
+
+def load_bundle(path: str) -> Bundle:
+    """The bundle at a folder of the lake."""
+    store = lake()
+    return Bundle.from_files({info.path.rpartition("/")[2]: store.get(info.path) for info in store.list(path + "/")})
