@@ -1,5 +1,7 @@
-"""Runs the processes of ``make run`` in the foreground: honcho starts them and gathers their output; what it leaves out is
-here: starting one after another, starting anew what fell, stopping stage by stage, and leaving nothing behind.
+"""Runs the processes of ``make run`` in the foreground.
+
+honcho starts them and gathers their output; here is what it leaves out: starting one after another, starting anew what
+fell, stopping stage by stage, and leaving nothing behind.
 """
 
 from __future__ import annotations
@@ -206,7 +208,7 @@ class Crew(Manager):  # type: ignore[misc]
         self.stopping = True
 
     def _advance(self) -> None:
-        """Ask the lowest stage that still runs to stop; kill who overstays. A second Ctrl-C leaves three seconds to each."""
+        """Ask the lowest stage that still runs to stop; kill who overstays (a second Ctrl-C: after three seconds)."""
         running = [member for member in self.members if member.running and member.pid is not None]
         if not running:
             return

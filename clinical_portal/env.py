@@ -7,6 +7,7 @@ running stack. In production nothing is guessed: what is missing or weak is refu
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -34,8 +35,8 @@ class ConfigurationError(Exception):
 class Variable:
     """One name of the environment.
 
-    ``local`` is the default outside production (None: no value). ``required`` holds in production only. ``secret`` values
-    are judged for strength in production and never printed.
+    ``local`` is the default outside production (None: no value). ``required`` holds in production only. ``secret``
+    values are judged for strength in production and never printed.
     """
 
     name: str
@@ -298,10 +299,8 @@ class Environment:
             draft = path.with_suffix(f".{os.getpid()}")
             draft.write_text(secrets.token_urlsafe(48))
             draft.chmod(0o600)
-            try:
+            with contextlib.suppress(FileExistsError):
                 os.link(draft, path)
-            except FileExistsError:
-                pass
             draft.unlink()
         return path.read_text()
 

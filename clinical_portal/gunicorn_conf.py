@@ -1,11 +1,11 @@
-"""gunicorn's settings for the prediction API. Threads are started after the fork: those of a parent are dead in a child."""
+"""gunicorn's settings for the prediction API; no preload, since a parent's threads and connections are dead in a child."""
 
 from __future__ import annotations
 
 from clinical_portal.env import env
 from clinical_portal.logging import logging_config
 
-bind = f"{'0.0.0.0' if env.production else '127.0.0.1'}:{env.integer('API_PORT')}"
+bind = f"{'0.0.0.0' if env.production else '127.0.0.1'}:{env.integer('API_PORT')}"  # noqa: S104 - behind a front door
 worker_class = "gthread"
 workers = env.integer("API_WORKERS")
 threads = env.integer("API_THREADS")

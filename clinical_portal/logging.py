@@ -1,7 +1,8 @@
-"""JSON log lines on standard error: ``timestamp``, ``log_level``, ``component``, ``correlation_id``, ``event`` and what the
-caller adds (``prediction_latency_ms``, ``lag``). Lines of libraries that use the standard logging take the same form.
+"""JSON log lines on standard error.
 
-The correlation id is the structlog context variable of that name; ``apps.core.correlation`` binds it.
+Each has ``timestamp``, ``log_level``, ``component``, ``correlation_id``, ``event`` and what the caller adds
+(``prediction_latency_ms``, ``lag``). Lines of libraries that use the standard logging take the same form. The correlation
+id is the structlog context variable of that name; ``apps.core.correlation`` binds it.
 """
 
 from __future__ import annotations

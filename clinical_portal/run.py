@@ -115,7 +115,7 @@ def _manage(settled: Mapping[str, str], *arguments: str) -> None:
         [sys.executable, str(BASE_DIR / "manage.py"), *arguments],
         env={**settled, "COMPONENT": arguments[0]},
         start_new_session=True,  # Ctrl-C comes to us alone; we pass it on and wait
-        preexec_fn=process.die_with_parent(),
+        preexec_fn=process.die_with_parent(),  # noqa: PLW1509 - this program has no threads
     )
     identity = Identity.of(child.pid)
     try:

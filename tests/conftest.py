@@ -1,4 +1,4 @@
-"""Fixtures that need servers, files or a browser. Nothing starts before a test asks for it, and nothing is left after."""
+"""Fixtures that need servers, files or a browser: nothing starts before a test asks for it, nothing is left after."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def s3_server() -> Iterator[str]:
 
 @pytest.fixture
 def s3(s3_server: str) -> dict[str, str]:
-    """Endpoint, keys and an empty bucket of the test's own: ``endpoint``, ``access_key``, ``secret_key``, ``bucket``."""
+    """``endpoint``, ``access_key``, ``secret_key`` and an empty ``bucket`` of the test's own."""
     import boto3
 
     options = {

@@ -1,7 +1,7 @@
 """One set of real servers per test session, in a temporary folder, started when the first test needs them.
 
-Loaded by ``-p tests.servers`` (pyproject), before pytest-django reads the settings: the addresses are fixed here and handed
-over in the environment, so that workers of a parallel run share the servers of the process that started them.
+Loaded by ``-p tests.servers`` (pyproject), before pytest-django reads the settings: the addresses are fixed here and
+handed over in the environment, so that workers of a parallel run share the servers of the process that started them.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class TestServers:
         for name, address in addresses.items():
             if os.environ.get(name) != address:
                 raise RuntimeError(
-                    f"{name} had to move to {address} after the settings were read: another program took its port; run again"
+                    f"{name} had to move to {address} after the settings were read: another program took its port, run again"
                 )
         return addresses
 

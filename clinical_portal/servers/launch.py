@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Site:
-    """A server's place: its folder, its port, the ports and secrets of all, and whether its data must survive a power cut."""
+    """A server's place: its folder, its port, the ports and secrets of all; ``durable``: its data survives a power cut."""
 
     folder: Path
     port: int

@@ -1,7 +1,7 @@
 """PostgreSQL from a wheel. It refuses to run as root; there it runs as an unprivileged account.
 
 That account must be able to reach the binaries and the data. Where a folder above them is closed to it (``/root``, a
-private temporary folder) both live in a folder of their own under ``/var/tmp`` instead; permissions above stay untouched.
+private temporary folder) both live in a folder of their own under ``/var/tmp``; permissions above stay untouched.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def _initialise(home: Path, data: Path, binaries: Path, account: pwd.struct_pass
 
 
 def _clear_stale_lock(data: Path) -> None:
-    """Remove postmaster.pid where its process is no server of this cluster: a used-again number would block the start."""
+    """Remove postmaster.pid unless its process is this cluster's server: a used-again number would block the start."""
     import psutil
 
     lock = data / "postmaster.pid"

@@ -118,7 +118,7 @@ def spawn(
             env=dict(env),
             cwd=cwd,
             start_new_session=True,
-            preexec_fn=die_with_parent(follow_parent) if follow_parent is not None else None,
+            preexec_fn=die_with_parent(follow_parent) if follow_parent is not None else None,  # noqa: PLW1509 - no threads yet
             **identity,
         )
 

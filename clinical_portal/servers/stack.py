@@ -101,7 +101,7 @@ class Stack:
             self.stop(*names)
 
     def begin(self, *names: str) -> None:
-        """Start the named servers without waiting for them; a later ``ensure`` waits. What they need must answer already."""
+        """Start the named servers without waiting; a later ``ensure`` waits. What they need must answer already."""
         with self.file.locked() as state:
             for server in (BY_NAME[name] for name in names):
                 identity = Identity.read(state.servers.get(server.name))

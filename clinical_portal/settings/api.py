@@ -12,4 +12,7 @@ else:
     from clinical_portal.settings.local import *  # noqa: F403
 
 DATABASES["default"]["CONN_MAX_AGE"] = 60  # noqa: F405 - one connection a thread: 3x the requests a second of opening anew
-MIDDLEWARE = ["django.middleware.security.SecurityMiddleware"]
+MIDDLEWARE = [
+    "apps.core.correlation.CorrelationMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+]

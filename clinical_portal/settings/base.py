@@ -8,7 +8,6 @@ import environ
 from csp.constants import NONE, SELF
 
 import clinical_portal.celery  # noqa: F401 - shared tasks of every process bind to this application
-
 from clinical_portal.env import BASE_DIR, env
 from clinical_portal.logging import logging_config
 from clinical_portal.schedule import beat_schedule
@@ -57,6 +56,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "apps.core.correlation.CorrelationMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

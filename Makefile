@@ -1,0 +1,49 @@
+# Needs Python 3.11+ and make, nothing else. `make run` shows the portal at http://127.0.0.1:8000; `make test` proves it.
+SHELL := /bin/sh
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	if command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then echo $$p; exit; fi; \
+	done; echo python3)
+VENV := .venv/bin
+TRIAL ?=
+NAME ?=
+ARGS ?=
+
+.PHONY: help install run test check fix bench import-sdtm shell clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
+
+install:
+	@$(PYTHON) tools/bootstrap.py
+
+install-all:
+	@$(PYTHON) tools/bootstrap.py --extra test --extra dev
+
+run: install  ## the whole platform with simulated patients, in the foreground; Ctrl-C stops everything
+	@$(VENV)/python -m clinical_portal.run
+
+test:  ## every test, with the servers they need (ARGS="-k name" picks some)
+	@$(PYTHON) tools/bootstrap.py --extra test --extra dev --browser
+	@$(VENV)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+check: install-all  ## format, lint, types, import contracts, migrations, generated docs
+	@$(VENV)/python -m tools.check
+
+fix: install-all  ## mend what can be mended by machine
+	@$(VENV)/ruff check --fix --quiet . ; $(VENV)/ruff format --quiet .
+
+bench: install-all  ## benchmarks; NAME=serving runs one
+	@$(VENV)/python -m clinical_portal.servers exec -- $(VENV)/python -m benchmarks $(NAME)
+
+import-sdtm: install  ## FROM=folder of .xpt files [TRIAL=id]: a real trial through the same way
+	@test -n "$(FROM)" || { echo 'say which folder: make import-sdtm FROM=path/to/study'; exit 2; }
+	@$(VENV)/python -m clinical_portal.servers exec -- $(VENV)/python manage.py import_sdtm "$(FROM)" $(if $(TRIAL),--trial "$(TRIAL)")
+
+shell: install-all  ## your shell with the servers up and their addresses set
+	@$(VENV)/python -m clinical_portal.servers shell
+
+clean:  ## stop the servers and throw away var/ (every value in it can be made again)
+	@if [ -x $(VENV)/python ]; then $(VENV)/python -m clinical_portal.servers down; fi
+	@if [ -f var/postgres/moved-to ]; then rm -rf -- "$$(cat var/postgres/moved-to)"; fi
+	@rm -rf var .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
