@@ -87,9 +87,9 @@ class Batch:
         A time in the identity is its nanoseconds since 1970, so that two spellings of one moment are one record.
         """
         contract = EVENTS[self.topic]
-        columns: list[list[Any]] = []
-        for name in contract.identity:
-            columns.append(self.nanos.tolist() if name == contract.time_column else self.texts(name))
+        columns: list[list[Any]] = [
+            self.nanos.tolist() if name == contract.time_column else self.texts(name) for name in contract.identity
+        ]
         head = self.topic + "\x1f"
         rows: Iterable[tuple[Any, ...]] = zip(*columns, strict=True)
         texts = []

@@ -31,7 +31,7 @@ _BODIES: dict[str, Callable[[Batch, Mapping[str, StudyProfile]], Body]] = {
 
 
 class Cleaned(NamedTuple):
-    """Silver rows of a topic (schema `SILVER[topic]`, in the order of the lines) and what was set aside (`QUARANTINE`)."""
+    """Silver rows of a topic (`SILVER[topic]`, in the order of the lines) and what was set aside (`QUARANTINE`)."""
 
     rows: pa.Table
     quarantine: pa.Table

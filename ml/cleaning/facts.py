@@ -8,7 +8,7 @@ had come about.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -51,7 +51,8 @@ class _Rows:
         """A text column as codes, each distinct text coded once; ABSENT where there is none."""
         column = self.rows[name].combine_chunks().dictionary_encode()
         codes = np.array([*(code(text) for text in column.dictionary.to_pylist()), ABSENT], np.int64)
-        return codes[np.asarray(pc.fill_null(column.indices, len(codes) - 1))]
+        chosen: Int = codes[np.asarray(pc.fill_null(column.indices, len(codes) - 1))]
+        return chosen
 
     def equal(self, name: str, text: str) -> Bool:
         return np.asarray(pc.fill_null(pc.equal(self.rows[name], text), False), np.bool_)
@@ -60,10 +61,9 @@ class _Rows:
         self,
         signal: str | Int,
         chosen: Bool,
-        *,
+        columns: Mapping[str, Int],
         retracted: Bool | None = None,
         known: Int | None = None,
-        **columns: Int,
     ) -> None:
         """Facts of the chosen rows; columns that are not given are ABSENT."""
         where = np.flatnonzero(chosen)
@@ -80,12 +80,12 @@ class _Rows:
         }
         self.parts.append(Facts(self.patients, self.patient[where], signals.astype(np.int16), gone, **lineage, **body))
 
-    def add_with_end(self, signal: str | Int, chosen: Bool, end: Int, **columns: Int) -> None:
+    def add_with_end(self, signal: str | Int, chosen: Bool, end: Int, columns: Mapping[str, Int]) -> None:
         """Facts of records that may have an end: the end is known no sooner than it came about."""
         known = self.lineage["known_time"]
         later = chosen & ~self.retracted & (end != ABSENT) & (end > known)
-        self.add(signal, chosen, end_time=np.where(later, ABSENT, end), **columns)
-        self.add(signal, later, known=np.maximum(known, end), end_time=end, **columns)
+        self.add(signal, chosen, {**columns, "end_time": np.where(later, ABSENT, end)})
+        self.add(signal, later, {**columns, "end_time": end}, known=np.maximum(known, end))
 
     def facts(self) -> Facts:
         if not self.parts:
@@ -108,7 +108,7 @@ def to_facts(topic: str, rows: pa.Table) -> Facts:
 def _vitals(rows: _Rows) -> None:
     for sign in SIGNS:
         values = to_fixed(rows.floats(sign.name), sign.decimals)
-        rows.add(sign.name, rows.retracted | (values != ABSENT), value=values)
+        rows.add(sign.name, rows.retracted | (values != ABSENT), {"value": values})
 
 
 def _labs(rows: _Rows) -> None:
@@ -118,21 +118,20 @@ def _labs(rows: _Rows) -> None:
     empty = rows.retracted | np.isnan(values)
     for places in sorted(set(decimals.tolist()) - {ABSENT}):
         columns = {name: to_fixed(column, places) for name, column in (("value", values), ("low", low), ("high", high))}
-        rows.add(signal, decimals == places, retracted=empty, **columns)
+        rows.add(signal, decimals == places, columns, retracted=empty)
 
 
 def _medications(rows: _Rows) -> None:
     from ml.clinical.drugs import normalise_drug
 
     doses = np.asarray(pc.fill_null(rows.rows["study_dose"], False), np.bool_)
-    columns = {
-        "end": rows.ints("end_time"),
-        "value": fixed(rows.floats("dosage"), _AMOUNT_DECIMALS),
-        "code": rows.coded("drug_name", lambda name: name_code(normalise_drug(name))),
-    }
+    end = rows.ints("end_time")
+    amount = fixed(rows.floats("dosage"), _AMOUNT_DECIMALS)
+    drug = rows.coded("drug_name", lambda name: name_code(normalise_drug(name)))
+    columns = {"value": amount, "code": drug}
     missed = np.where(rows.equal("outcome", "missed"), DOSE_MISSED, DOSE_TAKEN)
-    rows.add_with_end("study_dose", doses, extra=missed, **columns)
-    rows.add_with_end("medication", ~doses, **columns)
+    rows.add_with_end("study_dose", doses, end, {**columns, "extra": missed})
+    rows.add_with_end("medication", ~doses, end, columns)
 
 
 def _adverse_events(rows: _Rows) -> None:
@@ -141,28 +140,35 @@ def _adverse_events(rows: _Rows) -> None:
         "adverse_event",
         np.ones(len(serious), np.bool_),
         rows.ints("end_time"),
-        value=rows.ints("grade"),
-        code=rows.coded("event_type", name_code),
-        extra=serious.astype(np.int64),
+        {
+            "value": rows.ints("grade"),
+            "code": rows.coded("event_type", name_code),
+            "extra": serious.astype(np.int64),
+        },
     )
 
 
 def _context(rows: _Rows) -> None:
     one = np.ones(rows.rows.num_rows, np.int64)
-    rows.add("enrolment", rows.equal("kind", "enrolment"), value=one)
+    rows.add("enrolment", rows.equal("kind", "enrolment"), {"value": one})
     person = rows.equal("kind", "demographics")
     age = fixed(rows.floats("age"), _AGE_DECIMALS)
     sex = rows.coded("sex", SEX_CODES.__getitem__)
-    rows.add("age", person & (rows.retracted | (age != ABSENT)), value=age)
-    rows.add("sex", person & (rows.retracted | (sex != ABSENT)), value=sex)
+    rows.add("age", person & (rows.retracted | (age != ABSENT)), {"value": age})
+    rows.add("sex", person & (rows.retracted | (sex != ABSENT)), {"value": sex})
     untreated = rows.rows["treated"].to_pylist()
     treated = np.array([0 if value is False else 1 for value in untreated], np.int64)
-    rows.add("arm", rows.equal("kind", "arm"), value=one, code=rows.coded("arm_code", name_code), extra=treated)
+    rows.add(
+        "arm", rows.equal("kind", "arm"), {"value": one, "code": rows.coded("arm_code", name_code), "extra": treated}
+    )
     rows.add_with_end(
-        "history", rows.equal("kind", "history"), rows.ints("end_time"), value=one, code=rows.coded("term", name_code)
+        "history",
+        rows.equal("kind", "history"),
+        rows.ints("end_time"),
+        {"value": one, "code": rows.coded("term", name_code)},
     )
     status = rows.coded("status", DISPOSITION_CODES.__getitem__)
-    rows.add("disposition", rows.equal("kind", "disposition"), value=status)
+    rows.add("disposition", rows.equal("kind", "disposition"), {"value": status})
 
 
 _TOPICS: dict[str, Callable[[_Rows], None]] = {

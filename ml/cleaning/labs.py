@@ -42,7 +42,7 @@ def labs(batch: Batch) -> Body:
     scale = np.where(mapped, factor, 1.0)
     value, low, high = (_canonical(column, scale, pairs, mapped) for column in (reported, raw_low, raw_high))
 
-    possible, plausible = _limits(value, pairs, mapped)
+    possible, plausible = _limits(value, pairs)
     value_now = np.where(possible, value, np.nan)
     _aside(batch, keep, keep & ~possible & ~batch.retracted, "impossible_value", "value", batch.texts("value"),
            "The result {} is outside what the analyte's table allows.")  # fmt: skip
@@ -100,7 +100,7 @@ def _canonical(values: Float, scale: Float, pairs: list[LabUnit], mapped: Bool) 
     return result
 
 
-def _limits(values: Float, pairs: list[LabUnit], mapped: Bool) -> tuple[Bool, Bool]:
+def _limits(values: Float, pairs: list[LabUnit]) -> tuple[Bool, Bool]:
     """Which values are possible, and which plausible; without a number or a known analyte both."""
     possible = np.ones(len(values), np.bool_)
     plausible = possible.copy()

@@ -43,4 +43,6 @@ def unfixed(integers: Int, decimals: int) -> Float:
 def in_unit(fixed_values: Int, low: float, high: float, decimals: int) -> Bool:
     """Whether low <= value <= high (limits inclusive, in the value's unit); ABSENT counts as within."""
     scale = 10**decimals
-    return (fixed_values == ABSENT) | ((fixed_values >= low * scale - 1e-6) & (fixed_values <= high * scale + 1e-6))
+    within: Bool = (fixed_values >= low * scale - 1e-6) & (fixed_values <= high * scale + 1e-6)
+    missing: Bool = fixed_values == ABSENT
+    return np.asarray(within | missing, np.bool_)

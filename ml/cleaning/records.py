@@ -10,12 +10,14 @@ import pyarrow as pa
 from ml.cleaning.batch import Batch
 from ml.cleaning.body import Body, number_array, time_array
 from ml.cleaning.numbers import Bool, Int
+from ml.cleaning.times import optional_ceil
 from ml.facts import ABSENT, name_code
 from ml.profile import StudyProfile
 
 
 def _ends(batch: Batch) -> tuple[Int, list[tuple[str, Bool]]]:
-    ends = batch.times("end_timestamp")
+    # rounded up, like all that is learned: an end cannot be known before it came about
+    ends = optional_ceil(batch.texts("end_timestamp"))
     return ends, [("end_before_start", (ends != ABSENT) & (ends < batch.event_time))]
 
 

@@ -1,4 +1,4 @@
-"""The rules of cleaning, as a table. What a rule is called here is what quarantine, flags, reports and pages call it."""
+"""The rules of cleaning, as a table. A rule has one name: in quarantine, flags, reports and on pages."""
 
 from __future__ import annotations
 
@@ -56,14 +56,17 @@ QUARANTINE_RULES: tuple[Rule, ...] = (
     ),
 )
 
+# fmt: off
 FLAG_RULES: tuple[Rule, ...] = (
     *(
-        Rule(f"implausible_{sign.name}", "flag", "field", _VITALS, f"{sign.label} outside {sign.implausible_below:g} to {sign.implausible_above:g} {sign.unit}.")
+        Rule(f"implausible_{sign.name}", "flag", "field", _VITALS,
+             f"{sign.label} outside {sign.implausible_below:g} to {sign.implausible_above:g} {sign.unit}.")
         for sign in SIGNS
     ),
     Rule("implausible_blood_pressure", "flag", "field", _VITALS, "The diastolic pressure is not below the systolic."),
     *(
-        Rule(f"filled_{sign.name}", "flag", "field", _VITALS, f"{sign.label} carried forward from a measurement at most 2 h older.")
+        Rule(f"filled_{sign.name}", "flag", "field", _VITALS,
+             f"{sign.label} carried forward from a measurement at most 2 h older.")
         for sign in SIGNS
         if sign.name not in NEVER_FILLED
     ),
@@ -71,8 +74,10 @@ FLAG_RULES: tuple[Rule, ...] = (
     Rule("unmapped_analyte", "flag", "row", _LABS, "The test is not in the table of analytes; kept as reported."),
     Rule("reference_range_unread", "flag", "field", _LABS, "The reference range is not of the form 7-56, <5 or >60."),
     Rule("no_result", "flag", "row", _LABS, "Neither a number nor a text came as result."),
-    Rule("end_before_start", "flag", "field", ("medications", "adverse-events", "patient-context"), "The end lies before the start."),
-)  # fmt: skip
+    Rule("end_before_start", "flag", "field", ("medications", "adverse-events", "patient-context"),
+         "The end lies before the start."),
+)
+# fmt: on
 
 RULES: tuple[Rule, ...] = QUARANTINE_RULES + FLAG_RULES
 FLAGS: tuple[str, ...] = tuple(rule.name for rule in FLAG_RULES)

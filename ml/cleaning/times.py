@@ -31,6 +31,12 @@ def ceil_seconds(values: Int) -> Int:
     return -(-values // _SECOND)
 
 
+def optional_ceil(texts: Sequence[str | None]) -> Int:
+    """Whole seconds rounded up; ABSENT where there is no time."""
+    values, there = nanoseconds(texts)
+    return np.where(there, ceil_seconds(values), ABSENT)
+
+
 def optional_floor(texts: Sequence[str | None]) -> Int:
     """Whole seconds rounded down; ABSENT where there is no time."""
     values, there = nanoseconds(texts)

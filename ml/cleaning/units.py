@@ -19,7 +19,7 @@ SIGN_UNITS: dict[tuple[str, str], Callable[[Float], Float]] = {
     ("weight", "[lb_av]"): lambda values: values * LB_KG,
     ("height", "[in_i]"): lambda values: values * IN_CM,
 }
-"""(sign, unit) → conversion to the sign's canonical unit. A unit that is not here and not canonical breaks the contract."""
+"""(sign, unit) → conversion to the sign's canonical unit. Any other breaks the contract."""
 
 
 def sign_in_canonical(sign: str, values: Float, units: Sequence[str | None]) -> Float:
@@ -68,7 +68,7 @@ def reference_range(text: str | None) -> Range:
 
 @dataclass(frozen=True, slots=True)
 class LabUnit:
-    """How a (test, unit) pair is read: the analyte or None (not in the table), and the factor or None (unknown unit)."""
+    """How a (test, unit) pair is read: analyte (None = not in the table) and factor (None = unknown unit)."""
 
     analyte: Analyte | None
     factor: float | None

@@ -25,7 +25,7 @@ _VITALS_CONTENT = ("trial_site_id", "source")
 
 
 class Deduped(NamedTuple):
-    """The versions that stand, by (trial, patient, event_time, key, order), numbered; and those that said nothing new."""
+    """The versions that stand, in the order of `in_rest_order`, numbered; and those that said nothing new."""
 
     rows: pa.Table
     duplicates: pa.Table
@@ -67,16 +67,13 @@ def dedupe(topic: str, rows: pa.Table) -> Deduped:
     if rows.num_rows == 0:
         return Deduped(rows, rows)
     records = in_order(rows)
-    if topic == "patient-vitals":
-        again = _vitals_again(records)
-    else:
-        again = _same_as_before(records, CONTENT[topic])
+    again = _vitals_again(records) if topic == "patient-vitals" else _same_as_before(records, CONTENT[topic])
     kept = records.rows.filter(pa.array(~again))
     removed = records.rows.filter(pa.array(again))
     # a version's number counts the standing ones before it in its record
-    standing = np.cumsum(~again)
-    before = standing - (~again)
-    number = (standing - before[records.start])[~again].astype(np.int32)
+    new: Int = (~again).astype(np.int64)
+    standing: Int = np.cumsum(new)
+    number = (standing - (standing - new)[records.start])[~again].astype(np.int32)
     kept = kept.set_column(kept.schema.get_field_index("version"), "version", pa.array(number))
     return Deduped(in_rest_order(kept), removed)
 
