@@ -1,0 +1,21 @@
+"""Synthetic patients, seeded and honest: what they send, and the hidden hazard that is the truth behind it.
+
+Imports no feature code. Every figure from it is of simulated patients and must be labelled so.
+"""
+
+from ml.simulation.config import PlannedEpisode, Rates, SimulationConfig
+from ml.simulation.malformed import KINDS, malformed
+from ml.simulation.stream import Simulator
+from ml.simulation.tables import STUDY_TREATMENTS
+from ml.simulation.wire import Message
+
+__all__ = [
+    "KINDS",
+    "STUDY_TREATMENTS",
+    "Message",
+    "PlannedEpisode",
+    "Rates",
+    "SimulationConfig",
+    "Simulator",
+    "malformed",
+]
