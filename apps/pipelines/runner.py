@@ -125,6 +125,8 @@ def _message(line: str) -> dict[str, Any] | None:
 
 def _end(process: subprocess.Popen[str]) -> None:
     """End the program and its children (Spark's Java), whatever became of us."""
+    if process.stdout is not None:
+        process.stdout.close()
     try:
         os.killpg(process.pid, signal.SIGTERM)
     except ProcessLookupError:

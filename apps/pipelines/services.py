@@ -42,7 +42,7 @@ def request(
             correlation_id=correlation.get(),
             retry_of=retry_of,
         )
-        record(by=by, action="pipelines.job_requested", obj=run, trial=trial_id, after={"job": job, "arguments": arguments or {}})
+        record(by=by, action="job.requested", obj=run, trial=trial_id, after={"job": job, "arguments": arguments or {}})
         run.save()
     return run
 
@@ -55,7 +55,7 @@ def begin(*, by: Actor, run: JobRun, task_id: str = "") -> bool:
             state=JobRun.State.RUNNING, started_at=now, heartbeat_at=now, task_id=task_id
         )
         if taken:
-            record(by=by, action="pipelines.job_started", obj=run, trial=run.trial_id, after={"job": run.job})
+            record(by=by, action="job.started", obj=run, trial=run.trial_id, after={"job": run.job})
     run.refresh_from_db()
     return bool(taken)
 
@@ -75,12 +75,12 @@ def append_log(*, run: JobRun, lines: list[str]) -> None:
 
 def succeed(*, by: Actor, run: JobRun, outcome: dict[str, Any]) -> None:
     """The run did what it was asked."""
-    _end(by=by, run=run, state=JobRun.State.SUCCEEDED, action="pipelines.job_finished", progress=100, outcome=outcome)
+    _end(by=by, run=run, state=JobRun.State.SUCCEEDED, action="job.succeeded", progress=100, outcome=outcome)
 
 
 def fail(*, by: Actor, run: JobRun, error: str, cure: str = "") -> None:
     """The run did not; `error` is a sentence for a person."""
-    _end(by=by, run=run, state=JobRun.State.FAILED, action="pipelines.job_failed", error=error, cure=cure)
+    _end(by=by, run=run, state=JobRun.State.FAILED, action="job.failed", error=error, cure=cure)
 
 
 def _end(*, by: Actor, run: JobRun, state: str, action: str, **values: Any) -> None:

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from apps.predictions.serving import Serving
 from ml.facts import Facts
 from ml.features import FEATURES, canonical, compute, mask, vector_bytes, vector_sha256
-from ml.scoring import score
+from ml.scoring import TopFactors, score, top_factors
 
 TOP_FACTORS = 9
 """Factors stored with a prediction; a page shows these and the sum of the others."""
+OTHERS = "other_features"
+UNITS = {feature.name: feature.unit for feature in FEATURES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,39 +64,27 @@ def answer(questions: Sequence[Question], facts: Facts, serving: Serving) -> lis
 def answer_vectors(questions: Sequence[Question], vectors: NDArray[np.float32], serving: Serving) -> list[Answer]:
     """Answer from masked float32 vectors [n, 120], in the order of the questions."""
     scores = score(serving.bundle, vectors, serving.profile)
-    contributions = np.ascontiguousarray(scores.contributions, dtype="<f8")
+    factors = top_factors(scores, TOP_FACTORS)
     return [
         Answer(
             question=question,
-            probability=None if np.isnan(scores.probability[row]) else float(scores.probability[row]),
+            probability=scores.probability_of(row),
             logit=None if np.isnan(scores.logit[row]) else float(scores.logit[row]),
             level=scores.level[row],
-            reasons=tuple(scores.reasons[row]),
+            reasons=tuple(f"{reason.sentence}\n{reason.remedy}" for reason in scores.reasons[row]),
             features=vector_bytes(vectors[row]),
             features_sha256=vector_sha256(vectors[row]),
-            contributions=contributions[row].tobytes(),
-            top_factors=top_factors(vectors[row], contributions[row]) if scores.level[row] != "INDETERMINATE" else [],
+            contributions=scores.contribution_bytes(row) or b"",
+            top_factors=_shown(factors, row),
         )
         for row, question in enumerate(questions)
     ]
 
 
-def top_factors(vector: NDArray[np.float32], contributions: NDArray[np.float64], most: int = TOP_FACTORS) -> list[dict[str, Any]]:
-    """The largest contributions in probability, then the sum of all others, so that they add up to the difference.
-
-    Ties keep the order of the feature table. Factors that contribute nothing are left out.
-    """
-    order = sorted(range(len(FEATURES)), key=lambda i: (-abs(contributions[i]), i))
-    named = [i for i in order[:most] if contributions[i] != 0.0]
-    factors = [
-        {
-            "feature": FEATURES[i].name,
-            "contribution": float(contributions[i]),
-            "value": None if np.isnan(vector[i]) else float(vector[i]),
-            "unit": FEATURES[i].unit,
-        }
-        for i in named
-    ]
-    rest = [i for i in range(len(FEATURES)) if i not in set(named)]
-    factors.append({"feature": "other_features", "count": len(rest), "contribution": float(sum(contributions[i] for i in rest))})
-    return factors
+def _shown(factors: TopFactors, row: int) -> list[dict[str, Any]]:
+    """The strongest factors with their units, then the sum of all others, so that they add up to the difference."""
+    named = factors.row(row)
+    if not named:
+        return []
+    shown = [factor | {"unit": UNITS[factor["feature"]]} for factor in named]
+    return [*shown, {"feature": OTHERS, "count": factors.rest_count, "contribution": float(factors.rest[row])}]

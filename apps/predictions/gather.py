@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from django.db import close_old_connections
 
+from apps.audit.actors import Actor
 from apps.core.errors import DomainError, Unavailable
 from apps.predictions.models import Prediction
 
@@ -32,7 +33,7 @@ class Request:
     trial: str
     patient: str
     as_of: int
-    actor: str
+    actor: Actor
     correlation_id: str
     done: Future[Prediction] = field(default_factory=Future)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from apps.audit.actors import Actor
 from apps.core.errors import Unavailable
 from apps.ingestion.window import window_store
 from apps.predictions import services
@@ -38,7 +37,7 @@ def answer_group(requests: Sequence[Request]) -> list[Prediction]:
             )
             for index in members
         ]
-        actors = [Actor(name=requests[index].actor, type="key") for index in members]
+        actors = [requests[index].actor for index in members]
         rows = services.store(by=actors, answers=answer(questions, facts, serving), serving=serving, source="api")
         found.update(zip(members, rows, strict=True))
     return [found[index] for index in range(len(requests))]

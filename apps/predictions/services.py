@@ -13,7 +13,8 @@ from apps.core import clock
 from apps.predictions.answering import Answer
 from apps.predictions.models import NotReplayable, Prediction
 from apps.predictions.serving import Serving
-from ml.scoring import fingerprint, tables_version
+from apps.predictions.versions import tables_version
+from ml.scoring import fingerprint
 
 
 def store(*, by: Actor | Sequence[Actor], answers: Sequence[Answer], serving: Serving, source: str) -> list[Prediction]:

@@ -81,5 +81,4 @@ def _refresh(trial_id: str, old: Serving | None) -> Serving | None:
 
 def load_bundle(path: str) -> Bundle:
     """The bundle at a folder of the lake."""
-    store = lake()
-    return Bundle.from_files({info.path.rpartition("/")[2]: store.get(info.path) for info in store.list(path + "/")})
+    return Bundle.load_from_lake(lake(), path)

@@ -17,10 +17,11 @@ from rest_framework.request import Request as ApiRequest
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.accounts.authentication import ApiKeyAuthentication
+from apps.accounts.api import ApiKeyAuthentication, HasScope, actor_of
+from apps.accounts.keys import may_see_site
 from apps.accounts.models import ApiKey
 from apps.core import clock, correlation, health
-from apps.core.errors import Forbidden, Invalid, NotFound
+from apps.core.errors import Invalid, NotFound
 from apps.patients import selectors as patients
 from apps.predictions import idempotency
 from apps.predictions.api.errors import exception_handler
@@ -60,25 +61,17 @@ class Api(APIView):
     authentication_classes = (ApiKeyAuthentication,)
     parser_classes = (StrictJsonParser,)
     throttle_classes = (KeyThrottle,)
-    scope: ClassVar[str] = ""
+    permission_classes = (HasScope,)
+    required_scope: ClassVar[str] = ""
 
     def get_exception_handler(self) -> Any:
         return exception_handler
-
-    def key(self, request: ApiRequest) -> ApiKey:
-        """The caller's key. Forbidden where it has not this view's scope."""
-        key = request.auth
-        if not isinstance(key, ApiKey) or self.scope not in key.scopes:
-            raise Forbidden(
-                f"This key has not the scope {self.scope!r}.", cure="Ask an administrator for a key with that scope."
-            )
-        return key
 
 
 class PredictView(Api):
     """POST /api/v1/predict, alias /predict."""
 
-    scope = "predict"
+    required_scope = "predict"
 
     @extend_schema(
         request=PredictRequest,
@@ -93,12 +86,12 @@ class PredictView(Api):
     def post(self, request: ApiRequest) -> Response:
         """Ask for one patient's risk in the next 24 hours. The prediction and its audit event are stored first."""
         began = time.perf_counter()
-        key = self.key(request)
+        key: ApiKey = request.auth
         asked = PredictRequest(data=request.data)
         asked.is_valid(raise_exception=True)
         trial_id = str(key.trial_id)
         patient = patients.patient(trial_id, asked.validated_data["patient_id"])
-        if key.sites and (patient.site is None or patient.site.site_id not in key.sites):
+        if not may_see_site(key, patient.site):
             raise NotFound(
                 f"There is no patient {patient.patient_id} in trial {trial_id}.",
                 cure="Check the identifier.",
@@ -110,7 +103,7 @@ class PredictView(Api):
         prediction = idempotency.once(
             identity,
             lambda: gatherer.ask(
-                Request(trial_id, patient.key, as_of, f"key:{key.prefix}", correlation.get())
+                Request(trial_id, patient.key, as_of, actor_of(request), correlation.get())
             ),
         )
         LATENCY.labels(source="api").observe(time.perf_counter() - began)

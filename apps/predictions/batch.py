@@ -1,0 +1,82 @@
+"""Predictions of a finished trial: one a patient-day, from the feature store, as each day would have been answered."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from apps.audit.actors import Actor
+from apps.core.errors import Conflict, Unavailable
+from apps.core.lake import lake
+from apps.predictions import services
+from apps.predictions.answering import Question, answer_vectors
+from apps.predictions.models import Prediction
+from apps.predictions.serving import current, forget
+from apps.predictions.watermarks import of_bronze
+from ml.features import FEATURES, canonical, mask
+
+BATCH = Actor.process("batch")
+ROWS_A_TIME = 1000
+
+
+def predict_days(context: dict[str, Any], report: Callable[[str, int, int], None]) -> dict[str, Any]:
+    """Inputs: trial. Outputs: predictions, indeterminate. Days already answered by the serving version are left out."""
+    trial_id = str(context["trial"])
+    forget()
+    serving = current(trial_id)
+    if serving is None:
+        raise Unavailable(
+            f"No model serves trial {trial_id}.", cure="Two model approvers sign for a version in the admin.", code="no_model"
+        )
+    done = set(
+        Prediction.objects.filter(trial_id=trial_id, model_version=serving.model_version, source="batch").values_list(
+            "patient_id", "as_of"
+        )
+    )
+    answered = {(patient, int(as_of.timestamp())) for patient, as_of in done}
+    table = _features(trial_id)
+    if table.num_rows == 0:
+        raise Conflict(f"Trial {trial_id} has no features yet.", cure="Run the features job first.", code="no_features")
+    names = [f"{trial_id}/{patient}" for patient in table["patient_id"].to_pylist()]
+    watermarks = of_bronze(set(names))
+    times = table["as_of"].to_pylist()
+    vectors = canonical(mask(_matrix(table), serving.profile))
+    rows = [row for row in range(len(names)) if (names[row], times[row]) not in answered]
+    indeterminate = 0
+    for part in _parts(rows):
+        questions = [Question(names[row], times[row], watermarks[names[row]]) for row in part]
+        answers = answer_vectors(questions, vectors[part], serving)
+        services.store(by=BATCH, answers=answers, serving=serving, source=Prediction.Source.BATCH)
+        indeterminate += sum(answer.probability is None for answer in answers)
+        report(f"{part[-1] + 1} of {len(names)} patient-days", part[-1] + 1, len(names))
+    return {"predictions": len(rows), "indeterminate": indeterminate}
+
+
+def _parts(rows: list[int]) -> Iterator[list[int]]:
+    for start in range(0, len(rows), ROWS_A_TIME):
+        yield rows[start : start + ROWS_A_TIME]
+
+
+def _features(trial_id: str) -> pa.Table:
+    """All feature rows of the trial, by patient and time."""
+    store = lake()
+    parts = []
+    for info in store.list("features/"):
+        if info.path.endswith(".parquet"):
+            part = pq.read_table(io.BytesIO(store.get(info.path)))
+            parts.append(part.filter(pc.equal(part["trial_id"], trial_id)))
+    if not parts:
+        return pa.table({"trial_id": pa.array([], pa.string())})
+    return pa.concat_tables(parts).sort_by([("patient_id", "ascending"), ("as_of", "ascending")])
+
+
+def _matrix(table: pa.Table) -> NDArray[np.float64]:
+    columns = [table[feature.name].to_numpy(zero_copy_only=False) for feature in FEATURES]
+    return np.column_stack(columns).astype(np.float64)
