@@ -15,8 +15,8 @@ Int = NDArray[np.int64]
 Flag = NDArray[np.bool_]
 
 EPISODES_A_DAY = 0.0295
-BACKGROUND_A_DAY = 0.0105
-FRAILTY_AGE, FRAILTY_CONDITIONS, FRAILTY_ARM, FRAILTY_HIDDEN = 0.16, 0.16, 0.20, 0.15
+BACKGROUND_A_DAY = 0.011
+FRAILTY_AGE, FRAILTY_CONDITIONS, FRAILTY_ARM, FRAILTY_HIDDEN = 0.16, 0.16, 0.20, 0.10
 """Log rate ratios: per SD of age, per SD of the number of conditions, of the active arm, SD of what nobody can see."""
 WITHDRAWAL_SHARE = 0.03
 

@@ -26,9 +26,9 @@ from ml.simulation.tables import CONCEPT_SHIFT, MISSED_DOSE_FACTOR, SHARES, SHIF
 
 HAZARD = 1.4
 """Events a day at severity 1."""
-LAG = 14 * HOUR
+LAG = 16 * HOUR
 """The body shows it before the event comes."""
-ACUTE_SHARE = 0.15
+ACUTE_SHARE = 0.14
 SEVERITY_LOW, SEVERITY_SPAN = 0.55, 0.75
 LONGEST = 150 * HOUR
 """No natural episode lasts longer, its hazard included."""
