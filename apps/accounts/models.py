@@ -42,6 +42,9 @@ class User(AbstractUser):
     class Meta(AbstractUser.Meta):
         swappable = "AUTH_USER_MODEL"
         ordering = ["username_key"]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(is_superuser=False), name="nobody_stands_above_the_table"),
+        ]
 
     def __str__(self) -> str:
         return self.printed_name or self.username

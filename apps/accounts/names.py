@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
+
+from django.http import HttpRequest
 
 from apps.core.errors import Invalid
 
@@ -22,3 +25,9 @@ def normalise(name: str) -> str:
 def key(name: str) -> str:
     """What is unique: NFKC, case folded, and NFKC again since folding can undo it (Unicode 3.13, D146)."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).strip().casefold())
+
+
+def counted_name(request: HttpRequest | None, credentials: Mapping[str, str] | None) -> str:
+    """The name wrong passwords are counted under (AXES_USERNAME_CALLABLE): the unique form of what was typed."""
+    typed = (credentials or {}).get("username") or (request.POST.get("username", "") if request is not None else "")
+    return key(str(typed))[: 2 * MAX_LENGTH]

@@ -51,6 +51,7 @@ def _row(action: str, sentence: str, scope: Scope, *roles: str) -> Permission:
 _ROWS: tuple[Permission, ...] = (
     _row("view_board", "see the risk board", "trial", *READERS),
     _row("view_patient", "see this patient", "site", *READERS),
+    _row("view_personal", "see age, sex and descent of this patient", "site", *CLINICAL, AUDITOR, ADMINISTRATOR),
     _row("view_predictions", "see predictions of this patient", "site", *READERS),
     _row("request_prediction", "ask for a prediction", "site", *CLINICAL, ML_ENGINEER),
     _row("replay_prediction", "replay a prediction", "trial", ML_ENGINEER, AUDITOR, ADMINISTRATOR),

@@ -9,6 +9,7 @@ from csp.constants import NONE, SELF
 
 import clinical_portal.celery  # noqa: F401 - shared tasks of every process bind to this application
 from clinical_portal.env import BASE_DIR, env
+from clinical_portal.java import java_home
 from clinical_portal.logging import logging_config
 from clinical_portal.schedule import beat_schedule
 
@@ -98,7 +99,7 @@ CHANNEL_LAYERS = {
 }
 
 # --- who may come in -------------------------------------------------------------------------------------------------
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "apps.accounts.backends.HouseBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
@@ -112,6 +113,8 @@ LOGOUT_REDIRECT_URL = "/sign-in/"
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+# Ana, ana and ＡＮＡ are one person, so their wrong passwords count together.
+AXES_USERNAME_CALLABLE = "apps.accounts.names.counted_name"
 AXES_RESET_ON_SUCCESS = True
 AXES_HTTP_RESPONSE_CODE = 429
 AXES_VERBOSE = False
@@ -163,6 +166,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "UNAUTHENTICATED_USER": None,
+    "EXCEPTION_HANDLER": "apps.core.problems.exception_handler",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Clinical risk predictions",
@@ -210,3 +214,5 @@ ALERT_WEBHOOK_URL = env.text("ALERT_WEBHOOK_URL")
 IMPORT_ROOT = env.text("IMPORT_ROOT")
 WEB_PORT = env.integer("WEB_PORT")
 API_PORT = env.integer("API_PORT")
+JAVA_HOME = str(java_home(env.text("JAVA_HOME"), env.var_dir) or "")  # for Spark; "" where there is no Java
+METRICS_SHARED = env.is_set("PROMETHEUS_MULTIPROC_DIR")  # several processes answer as one at /metrics
