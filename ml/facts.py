@@ -15,7 +15,7 @@ resolution and times are whole seconds since 1970 UTC, so that sums are exact wh
 | low, high | labs: reference range, fixed-point |
 | end_time | medication, study_dose, adverse_event, history: end, once known |
 | code | medication, study_dose: `name_code` of the drug · adverse_event, history: of the term · arm: of the arm's code |
-| extra | study_dose: taken or missed · adverse_event: 1 if serious · arm: 0 if never treated, else 1 |
+| extra | signs: 1 if with `record_id` · study_dose: taken or missed · adverse_event: 1 if serious · arm: 0 if never treated, else 1 |
 
 Among the rows of one (patient, signal, key) with event_time <= t and known_time <= t, the one with the greatest
 (known_time, epoch, offset) holds at t. If it is retracted, the record does not exist at t.

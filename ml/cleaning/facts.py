@@ -106,9 +106,11 @@ def to_facts(topic: str, rows: pa.Table) -> Facts:
 
 
 def _vitals(rows: _Rows) -> None:
+    # Records with an id stay in an online window for good, so features may look further back on them.
+    with_id = np.asarray(pc.is_valid(rows.rows["record_id"]), np.bool_).astype(np.int64)
     for sign in SIGNS:
         values = to_fixed(rows.floats(sign.name), sign.decimals)
-        rows.add(sign.name, rows.retracted | (values != ABSENT), {"value": values})
+        rows.add(sign.name, rows.retracted | (values != ABSENT), {"value": values, "extra": with_id})
 
 
 def _labs(rows: _Rows) -> None:

@@ -10,6 +10,7 @@ from ml.features.baseline import (
 )
 from ml.features.kernel import compute
 from ml.features.table import FEATURES, INDEX, LOOKBACK_SECONDS, NAMES, TABLE_DIGEST, Feature
+from ml.features.vectors import Difference, canonical, compare, from_bytes, mask, vector_bytes, vector_sha256
 
 __all__ = [
     "FEATURES",
@@ -18,11 +19,18 @@ __all__ = [
     "NAMES",
     "TABLE_DIGEST",
     "Anchors",
+    "Difference",
     "Feature",
     "anchors",
     "baseline_period",
+    "canonical",
+    "compare",
     "compute",
+    "from_bytes",
+    "mask",
     "must_rebuild",
     "needed_facts",
     "needed_for_window",
+    "vector_bytes",
+    "vector_sha256",
 ]
