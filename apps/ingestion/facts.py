@@ -1,8 +1,8 @@
-"""Facts from bronze lines: the same cleaning that Spark and the live loop use, for a few patients at once."""
+"""From bronze lines of any topics to facts, by the same cleaning as everywhere."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from django.conf import settings
 
@@ -15,16 +15,18 @@ from ml.lake.epochs import epochs
 from ml.profile import StudyProfile
 
 
-def facts_from_lines(lines: Sequence[BronzeLine], profile: StudyProfile) -> Facts:
-    """Clean the lines of each topic and turn what is left into facts. Quarantined values are not among them."""
+def facts_from_lines(lines: Iterable[BronzeLine], profile: StudyProfile) -> Facts:
+    """Facts of bronze lines (parsed, any topics and order) of one trial. What is quarantined makes no fact."""
+    by_topic: dict[str, list[BronzeLine]] = {topic: [] for topic in TOPICS}
+    for line in lines:
+        by_topic[line["topic"]].append(line)
     parts = []
-    for topic in TOPICS:
-        of_topic = [line for line in lines if line["topic"] == topic]
-        if not of_topic:
+    for topic, rows in by_topic.items():
+        if not rows:
             continue
         cleaned = clean(
             topic,
-            of_topic,
+            rows,
             epochs=epochs(lake(), topic),
             profiles={profile.trial_id: profile},
             default_trial=settings.DEFAULT_TRIAL_ID,

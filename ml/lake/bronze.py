@@ -240,8 +240,8 @@ def read_claimed(
 ) -> Iterator[Batch]:
     """The claimed batches of a topic by (epoch, partition, start).
 
-    ``since`` and ``until``: (topic id, partition) → offset. Batches that end at or before ``since`` are left out, as are
-    those that begin behind ``until``; a chain that ``until`` does not name is left out whole.
+    ``since`` and ``until``: (topic id, partition) → offset. Batches that end at or before ``since`` are left out, as
+    are those that begin behind ``until``; a chain that ``until`` does not name is left out whole.
     """
     order = epochs(lake, topic)
     known = [chain for chain in chains(lake, topic) if chain.topic_id in order]

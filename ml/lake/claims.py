@@ -73,7 +73,9 @@ class Claim:
     def from_bytes(cls, data: bytes) -> Claim:
         body: dict[str, Any] = orjson.loads(data)
         if body.get("format") != FORMAT:
-            raise LakeError(f"A claim of format {body.get('format')!r} was written by a newer release; upgrade this one.")
+            raise LakeError(
+                f"A claim of format {body.get('format')!r} was written by a newer release; upgrade this one."
+            )
         return cls(**body)
 
 

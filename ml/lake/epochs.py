@@ -1,7 +1,7 @@
 """Epochs: the order of a topic's lives.
 
 A topic that is deleted and made again, or an in-memory broker that was restarted, counts its offsets from 0 once more
-under a new topic id. Each id is therefore an epoch; its number is fixed by whoever creates ``epochs/<topic>/<n>`` first.
+under a new topic id. Each id is therefore an epoch; its number is fixed by whoever creates ``epochs/<topic>/<n>``.
 """
 
 from __future__ import annotations

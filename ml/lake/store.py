@@ -12,6 +12,7 @@ Settings come as arguments; nothing here reads the environment. A ``Lake`` may b
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -36,7 +37,7 @@ class LakeError(Exception):
     """The object store could not do what was asked."""
 
 
-class ObjectMissing(LakeError, KeyError):
+class ObjectMissing(LakeError, KeyError):  # noqa: N818 - reads as what it says
     """There is no object of that name."""
 
     def __str__(self) -> str:
@@ -99,7 +100,7 @@ class _LocalStore:
 
     def _temporary(self, target: Path, data: bytes) -> Path:
         temporary = target.parent / f"{_HIDDEN}{uuid.uuid4().hex}.part"
-        with open(temporary, "xb") as handle:
+        with temporary.open("xb") as handle:
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())
@@ -121,7 +122,7 @@ class _LocalStore:
         target = self._prepare(path)
         temporary = self._temporary(target, data)
         try:
-            os.replace(temporary, target)
+            temporary.replace(target)
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
@@ -135,7 +136,7 @@ class _LocalStore:
 
     def get_range(self, path: str, start: int, length: int) -> bytes:
         try:
-            with open(self.root / path, "rb") as handle:
+            with (self.root / path).open("rb") as handle:
                 return os.pread(handle.fileno(), length, start)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             raise ObjectMissing(path) from None
@@ -238,10 +239,8 @@ class _ObjectStore:
         return True
 
     def delete(self, path: str) -> None:
-        try:
+        with contextlib.suppress(FileNotFoundError):
             obstore.delete(self.store, self.prefix + path)
-        except FileNotFoundError:
-            pass
 
 
 _MEMORY: dict[str, MemoryStore] = {}

@@ -96,8 +96,8 @@ def _unclaimed(lake: Lake, topic: str) -> Iterator[str]:
 def sweep(lake: Lake, topic: str, *, remove: bool = True) -> list[str]:
     """Remove objects that no claim names and none ever can; their names.
 
-    An object is only touched once its first offset lies below its chain's claimed end: the claim it was written for then
-    exists and names another. Younger ones may belong to a writer that is just about to claim.
+    An object is only touched once its first offset lies below its chain's claimed end: the claim it was written for
+    then exists and names another. Younger ones may belong to a writer that is just about to claim.
     """
     swept = []
     candidates = list(_unclaimed(lake, topic))
