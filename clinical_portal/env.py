@@ -147,6 +147,11 @@ VARIABLES: tuple[Variable, ...] = (
         local=str(BASE_DIR.parent / "shared" / "data" / "cdiscpilot01"),
         example="/data/cdiscpilot01",
     ),
+    Variable(
+        "PROMETHEUS_MULTIPROC_DIR",
+        "folder in which an API's processes add up their metrics (the supervisor sets it)",
+        example="/run/metrics",
+    ),
     Variable("JAVA_HOME", "a Java to prefer over PATH and PyPI's", local=""),
 )
 BY_NAME: Mapping[str, Variable] = {variable.name: variable for variable in VARIABLES}

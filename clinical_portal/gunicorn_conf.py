@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from clinical_portal.env import env
 from clinical_portal.logging import logging_config
 
@@ -15,3 +17,11 @@ timeout = 60
 graceful_timeout = 8
 accesslog = None
 logconfig_dict = logging_config(env.text("LOG_LEVEL"))
+
+
+def child_exit(_: Any, worker: Any) -> None:
+    """A dead worker's gauges leave /metrics; its counts stay in the sums."""
+    if env.is_set("PROMETHEUS_MULTIPROC_DIR"):
+        from prometheus_client.multiprocess import mark_process_dead
+
+        mark_process_dead(worker.pid)

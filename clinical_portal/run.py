@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +14,8 @@ from pathlib import Path
 from clinical_portal import processes
 from clinical_portal.crew import Crew, answers, clear_leftovers
 from clinical_portal.env import BASE_DIR, Environment, env
+from clinical_portal.java import java_home
 from clinical_portal.servers import process
-from clinical_portal.servers.java import java_home
 from clinical_portal.servers.process import Identity
 from clinical_portal.servers.stack import ServerFailed, Stack, memory_mib
 
@@ -91,8 +92,10 @@ def _run(stack: Stack) -> int:
             say(f"{row.name} is left out: this project has no command {row.management_command}")
             continue
         say(f"starting {row.name}: {row.why}")
-        module = f"clinical_portal.settings.{row.settings}"
-        crew.add(row, {**settled, "COMPONENT": row.name, "DJANGO_SETTINGS_MODULE": module})
+        extra = {"COMPONENT": row.name, "DJANGO_SETTINGS_MODULE": f"clinical_portal.settings.{row.settings}"}
+        if row.several:
+            extra["PROMETHEUS_MULTIPROC_DIR"] = str(_emptied(env.var_dir / "metrics" / row.name))
+        crew.add(row, {**settled, **extra})
     return crew.run(ports, on_ready=lambda: _welcome(stack))
 
 
@@ -102,6 +105,13 @@ def _environment(stack: Stack, addresses: Mapping[str, str], env: Environment) -
     if home := java_home(env.text("JAVA_HOME"), stack.var_dir):
         extra["JAVA_HOME"] = str(home)
     return env.child(**extra, PYTHONUNBUFFERED="1")
+
+
+def _emptied(folder: Path) -> Path:
+    """``folder`` without files: the sums of processes of an earlier run are not this one's."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
 
 
 def has_command(verb: str) -> bool:

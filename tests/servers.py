@@ -20,7 +20,7 @@ for name in ("LAKE_URL", "DATABASE_URL", "REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS",
     if INHERITED is None:
         os.environ.pop(name, None)  # a developer's shell may name the running stack: tests never touch it
 
-from clinical_portal.servers.java import java_home  # noqa: E402 - the environment is read on import
+from clinical_portal.java import java_home  # noqa: E402 - the environment is read on import
 from clinical_portal.servers.stack import Stack  # noqa: E402
 
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 
 from clinical_portal.env import env
-from clinical_portal.servers.java import java_home
+from clinical_portal.java import java_home
 from clinical_portal.servers.stack import ServerFailed, Stack, memory_mib
 from clinical_portal.servers.table import BY_NAME
 

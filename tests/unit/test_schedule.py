@@ -1,0 +1,22 @@
+"""The beat table."""
+
+from __future__ import annotations
+
+from clinical_portal.schedule import QUEUES, SCHEDULE, beat_schedule
+
+
+def test_the_required_hours() -> None:
+    rows = {row.job: row.when for row in SCHEDULE}
+    assert rows["clean"].hour == set(range(24)), "clean runs every hour"
+    assert len(rows["clean"].minute) == 1
+    assert len(rows["features"].hour) == 1, "features once a day"
+    train = rows["train"]
+    assert (train.day_of_week, train.hour, train.minute) == ({1}, {2}, {0}), "training on Monday at 02:00 UTC"
+
+
+def test_every_row_goes_through_the_task_that_writes_a_job_run() -> None:
+    entries = beat_schedule()
+    assert len(entries) == len(SCHEDULE)
+    for entry in entries.values():
+        assert entry["options"]["queue"] in QUEUES
+        assert entry["kwargs"]["job"]
