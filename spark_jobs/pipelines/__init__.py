@@ -1,0 +1,1 @@
+"""One module a job: what is read, which transforms are applied, what is written."""

@@ -1,0 +1,85 @@
+"""What a job is told: everything comes as arguments, nothing is read from the environment."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ml.cleaning import DEFAULT_TRIAL
+from ml.lake import Lake
+from ml.profile import StudyProfile
+
+
+class JobError(Exception):
+    """A job cannot do what it was asked; the message is a sentence for people."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of one run. `trial` None = every trial with a profile. `as_of` is seconds since 1970 UTC."""
+
+    lake: Lake
+    profiles: dict[str, StudyProfile] = field(default_factory=dict)
+    master: str = "local[*]"
+    default_trial: str = DEFAULT_TRIAL
+    trial: str | None = None
+    as_of: int | None = None
+    rebuild: bool = False
+    buckets: int | None = None
+    java_home: str | None = None
+
+    def chosen_profiles(self) -> dict[str, StudyProfile]:
+        """The profiles this run is about. JobError where the trial has none."""
+        if self.trial is None:
+            return self.profiles
+        if self.trial not in self.profiles:
+            raise JobError(f"Trial {self.trial} has no study profile in the file given as --profiles.")
+        return {self.trial: self.profiles[self.trial]}
+
+
+def parser(jobs: Sequence[str]) -> argparse.ArgumentParser:
+    """The command line of `python -m spark_jobs`."""
+    made = argparse.ArgumentParser(prog="python -m spark_jobs", description=__doc__)
+    made.add_argument("job", choices=sorted(jobs))
+    made.add_argument("--lake", required=True, help="folder, file:///… or s3://bucket/prefix")
+    made.add_argument("--lake-options", help="JSON file (- = standard input): endpoint, access_key, secret_key, region")
+    made.add_argument("--profiles", help="JSON file: trial → study profile")
+    made.add_argument("--master", default="local[*]", help="Spark master")
+    made.add_argument("--default-trial", default=DEFAULT_TRIAL, help="trial of messages that name none")
+    made.add_argument("--trial", help="only this trial")
+    made.add_argument("--as-of", type=int, help="labels as known by this time, seconds since 1970 UTC")
+    made.add_argument("--rebuild", action="store_true", help="forget what was done and do everything again")
+    made.add_argument("--buckets", type=int, help="shuffle partitions; the result does not depend on it")
+    made.add_argument("--java-home", help="the Java to run Spark on, where it is not the machine's")
+    return made
+
+
+def settings(arguments: argparse.Namespace) -> Settings:
+    """Settings of parsed arguments. JobError where a file cannot be read."""
+    options: dict[str, Any] = _json(arguments.lake_options) if arguments.lake_options else {}
+    profiles = _json(arguments.profiles) if arguments.profiles else {}
+    return Settings(
+        lake=Lake.from_url(arguments.lake, **options),
+        profiles={trial: StudyProfile.from_json(body) for trial, body in profiles.items()},
+        master=arguments.master or "local[*]",
+        default_trial=arguments.default_trial,
+        trial=arguments.trial,
+        as_of=arguments.as_of,
+        rebuild=arguments.rebuild,
+        buckets=arguments.buckets,
+        java_home=arguments.java_home,
+    )
+
+
+def _json(path: str) -> dict[str, Any]:
+    try:
+        text = sys.stdin.read() if path == "-" else Path(path).read_text()
+        body: dict[str, Any] = json.loads(text)
+    except (OSError, ValueError) as error:
+        raise JobError(f"{path} cannot be read as JSON: {error}") from error
+    return body

@@ -1,0 +1,1 @@
+"""Frame in, frame out. Nothing here reads or writes."""
