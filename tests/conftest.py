@@ -48,7 +48,10 @@ def servers() -> TestServers:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None, servers: TestServers) -> None:
     """pytest-django's hook before it makes the test database: the server must run by then."""
+    from tests.support.database import let_tests_empty_the_tables
+
     servers.need("postgres", "valkey")
+    let_tests_empty_the_tables()
 
 
 @pytest.fixture
