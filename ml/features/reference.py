@@ -157,7 +157,8 @@ def ratio(above: int, below: int) -> float:
 
 def scale_of(signal: str) -> int:
     """10 to the power of the decimals of a sign or analyte."""
-    return 10 ** (SIGN_BY_NAME[signal].decimals if signal in SIGN_BY_NAME else ANALYTE_BY_NAME[signal].decimals)
+    decimals = SIGN_BY_NAME[signal].decimals if signal in SIGN_BY_NAME else ANALYTE_BY_NAME[signal].decimals
+    return int(10**decimals)
 
 
 def total(rows: list[Row]) -> int:
@@ -352,7 +353,7 @@ def f_new(patient: Patient, feature: Feature) -> float:
     return float(len({row.code for row in rows} - {row.code for row in rows if row.event_time <= since}))
 
 
-def f_current(patient: Patient, feature: Feature) -> float:
+def f_current(patient: Patient, _feature: Feature) -> float:
     doses = newest_of([row for row in patient.taken if row.value != ABSENT])
     amount = sum(row.value for row in doses if row.end_time == ABSENT or row.end_time > patient.as_of)
     return ratio(amount, 1000) if doses else math.nan
@@ -369,15 +370,15 @@ def _pairs(patient: Patient, table: frozenset[tuple[int, int]]) -> int:
     return sum(pair in table for pair in combinations(codes, 2))
 
 
-def f_interactions(patient: Patient, feature: Feature) -> float:
+def f_interactions(patient: Patient, _feature: Feature) -> float:
     return float(_pairs(patient, HIGH_PRIORITY_PAIRS | QT_PAIRS))
 
 
-def f_interaction_class(patient: Patient, feature: Feature) -> float:
+def f_interaction_class(patient: Patient, _feature: Feature) -> float:
     return float(_pairs(patient, HIGH_PRIORITY_PAIRS) > 0)
 
 
-def f_interaction_qt(patient: Patient, feature: Feature) -> float:
+def f_interaction_qt(patient: Patient, _feature: Feature) -> float:
     return float(_pairs(patient, QT_PAIRS) > 0)
 
 

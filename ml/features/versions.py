@@ -7,7 +7,7 @@ visible. Retracted versions only end others. What remains is order-free: a row h
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,10 @@ class Holdings:
 
     def __len__(self) -> int:
         return len(self.patient)
+
+    def take(self, rows: NDArray[np.bool_]) -> Holdings:
+        """The rows of a mask."""
+        return Holdings(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
 def resolve(facts: Facts, patient: Int) -> Holdings:
