@@ -1,0 +1,81 @@
+"""Watches who may keep a live connection: one look a second for all connections of a process.
+
+A person deactivated, signed out or stripped of their role loses the socket within about a second, whichever way the
+change was made, and whatever the number of open pages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from channels.db import database_sync_to_async
+from django.contrib.sessions.models import Session
+
+from apps.accounts import permissions
+from apps.accounts.models import RoleGrant, User
+from apps.core import clock
+
+LOOK_EVERY_SECONDS = 0.8
+
+
+class Watched(Protocol):
+    """A connection: who, in which trial, with which session."""
+
+    user_id: int
+    trial_id: str
+    session_key: str
+
+    async def close_for(self, reason: str) -> None: ...
+
+
+SIGNED_OUT, NO_ACCESS = "signed_out", "no_access"
+
+
+@dataclass
+class AccessWatch:
+    """The connections of this process and the one task that looks after them."""
+
+    connections: set[Any] = field(default_factory=set)
+    task: asyncio.Task[None] | None = None
+
+    def add(self, connection: Watched) -> None:
+        """Watch a connection from now on."""
+        self.connections.add(connection)
+        if self.task is None or self.task.done() or self.task.get_loop() is not asyncio.get_running_loop():
+            self.task = asyncio.get_running_loop().create_task(self._look())
+
+    def remove(self, connection: Watched) -> None:
+        """It is gone."""
+        self.connections.discard(connection)
+
+    async def _look(self) -> None:
+        while self.connections:
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
+            for connection, reason in await verdicts(list(self.connections)):
+                self.connections.discard(connection)
+                await connection.close_for(reason)
+
+
+@database_sync_to_async
+def verdicts(connections: list[Watched]) -> list[tuple[Watched, str]]:
+    """The connections that may not stay, each with the reason. Three queries however many there are."""
+    people = {connection.user_id for connection in connections}
+    active = set(User.objects.filter(pk__in=people, is_active=True).values_list("pk", flat=True))
+    keys = {connection.session_key for connection in connections}
+    sessions = set(Session.objects.filter(pk__in=keys, expire_date__gt=clock.now()).values_list("pk", flat=True))
+    roles = permissions.PERMISSIONS["view_board"].roles
+    granted = set(
+        RoleGrant.objects.filter(user_id__in=people, revoked_at__isnull=True, role__in=roles).values_list("user_id", "trial_id")
+    )
+    found = []
+    for connection in connections:
+        if connection.user_id not in active or connection.session_key not in sessions:
+            found.append((connection, SIGNED_OUT))
+        elif not {(connection.user_id, connection.trial_id), (connection.user_id, None)} & granted:
+            found.append((connection, NO_ACCESS))
+    return found
+
+
+watch = AccessWatch()

@@ -1,0 +1,80 @@
+"""What stands around every page: sections, trial switcher, person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.urls import reverse
+
+from apps.accounts import permissions
+from apps.accounts.models import User
+from apps.accounts.roles import ROLES
+from apps.patients.models import Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    title: str
+    url: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrialChoice:
+    name: str
+    note: str
+    url: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The top bar of a signed-in person; ``trial_id`` empty outside a trial."""
+
+    sections: list[Section]
+    trials: list[TrialChoice]
+    trial_id: str
+    trial_name: str
+    blinded: bool
+    person: str
+    role_words: str
+    staff: bool
+
+
+#: title, name of the address, permission that shows it
+SECTIONS = (
+    ("Risk board", "portal:board", "view_board"),
+    ("Model", "portal:model", "view_models"),
+    ("Runs", "portal:runs", "view_jobs"),
+    ("Imports", "portal:imports", "view_jobs"),
+)
+
+
+def frame(user: User, trial: Trial | None, *, section: str = "", blinded: bool = False) -> Frame:
+    """The frame for this person here: three queries, whatever the number of trials."""
+    grants = permissions.grants(user, None, any_trial=True)
+    everywhere = any(grant.trial_id is None for grant in grants)
+    trials = Trial.objects.order_by("trial_id")
+    visible = list(trials if everywhere else trials.filter(pk__in={grant.trial_id for grant in grants}))
+    here = [grant for grant in grants if trial is not None and grant.trial_id in (None, trial.pk)]
+    roles = {grant.role for grant in here or grants}
+    sites = sorted(str(grant.site_id).partition("/")[2] for grant in here if grant.site_id)
+    labels = ", ".join(role.label for name, role in ROLES.items() if name in roles)
+    where = f", site{'s' if len(sites) > 1 else ''} {', '.join(sites)}" if sites else ""
+    return Frame(
+        sections=[
+            Section(title, reverse(name, args=[trial.pk]), name == section)
+            for title, name, action in SECTIONS
+            if trial is not None and roles & permissions.PERMISSIONS[action].roles
+        ],
+        trials=[
+            TrialChoice(one.name, f"{one.pk}{', simulated data' if one.simulated else ''}", reverse("portal:board", args=[one.pk]), trial is not None and one.pk == trial.pk)
+            for one in visible
+        ],
+        trial_id=trial.pk if trial else "",
+        trial_name=trial.pk if trial else "Choose a trial",
+        blinded=blinded,
+        person=str(user),
+        role_words=f"{labels or 'No role yet'}{where}",
+        staff=user.is_staff,
+    )

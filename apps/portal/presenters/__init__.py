@@ -1,0 +1,1 @@
+"""Presenters turn rows into finished words and coordinates; templates only place them."""

@@ -1,0 +1,95 @@
+"""Runs of jobs in words."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from apps.core import clock
+from apps.pipelines.jobs import JOBS
+from apps.pipelines.models import JobRun
+from apps.portal.presenters import words
+
+STATE_LOOKS = {
+    "waiting": ("quiet", "clock", "Waiting"),
+    "running": ("open", "turn", "Running"),
+    "succeeded": ("good", "tick", "Succeeded"),
+    "failed": ("bad", "cross", "Failed"),
+    "cancelled": ("quiet", "cross", "Cancelled"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StateLook:
+    tone: str
+    icon: str
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run as listed and as shown."""
+
+    id: str
+    title: str
+    sentence: str
+    state: StateLook
+    going: bool
+    progress: int
+    step: str
+    tone: str
+    started: str
+    took: str
+    by: str
+    error: str
+    cure: str
+    log: str
+    outcome: list[tuple[str, str]]
+    arguments: list[tuple[str, str]]
+    correlation_id: str
+    retry_of: str
+    may_retry: bool
+
+
+def run(row: JobRun, where: words.ZoneInfo, *, may_run: bool) -> RunRow:
+    """The run in words."""
+    job = JOBS.get(row.job)
+    tone, icon, word = STATE_LOOKS[row.state]
+    end = row.finished_at or (clock.now() if row.started_at else None)
+    took = words.age((end - row.started_at).total_seconds()) if end and row.started_at else words.MISSING
+    return RunRow(
+        id=str(row.pk),
+        title=job.label if job else row.job.replace("_", " ").capitalize(),
+        sentence=job.sentence if job else "",
+        state=StateLook(tone, icon, word),
+        going=row.state in ("waiting", "running"),
+        progress=row.progress,
+        step=row.step if row.state == "running" else "",
+        tone={"failed": "bad", "succeeded": "good"}.get(row.state, ""),
+        started=words.when(row.started_at or row.created_at, where),
+        took=took,
+        by=row.by,
+        error=row.error,
+        cure=row.cure,
+        log=row.log,
+        outcome=pairs(row.outcome),
+        arguments=pairs(row.arguments),
+        correlation_id=row.correlation_id,
+        retry_of=str(row.retry_of_id or ""),
+        may_retry=may_run and row.state == "failed",
+    )
+
+
+def pairs(values: dict[str, Any]) -> list[tuple[str, str]]:
+    """A dictionary as rows of a fact list; what is nested stays JSON."""
+    shown = []
+    for name, value in values.items():
+        if isinstance(value, float):
+            text = words.number(value)
+        elif isinstance(value, int) and not isinstance(value, bool):
+            text = f"{value:,}"
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+        shown.append((name.replace("_", " "), text if len(text) <= 400 else text[:400] + " …"))
+    return shown

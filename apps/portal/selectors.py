@@ -1,0 +1,151 @@
+"""What the pages read, each in a fixed number of queries however many patients there are."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from apps.patients.models import Site
+from apps.portal.viewer import Viewer
+from apps.predictions.models import Prediction
+from apps.registry.models import ModelVersion
+
+SPARK_SAMPLES = 41
+EARLIER = timedelta(hours=4)
+#: What NEWS2 is made of.
+SIGNS = (
+    "heart_rate", "blood_pressure_systolic", "temperature", "spo2", "respiratory_rate", "supplemental_oxygen", "consciousness",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class BoardRow:
+    """One patient with their newest prediction, the one four hours before it and their newest vital signs."""
+
+    key: str
+    patient_id: str
+    site_key: str | None
+    site_id: str
+    timezone: str
+    arm: str
+    enrolled_at: datetime | None
+    prediction_id: UUID | None
+    as_of: datetime | None
+    probability: float | None
+    level: str | None
+    reasons: list[str]
+    top_factors: list[dict[str, Any]]
+    features: bytes | None
+    created_at: datetime | None
+    earlier_as_of: datetime | None
+    earlier_probability: float | None
+    earlier_level: str | None
+    vital_at: datetime | None
+    signs: dict[str, Any]
+
+
+def board_rows(viewer: Viewer, *, site: str = "", query: str = "") -> list[BoardRow]:
+    """Every patient the viewer sees, in one query: three index look-ups a patient, whatever the history's length."""
+    where = ["p.trial_id = %(trial)s"]
+    given: dict[str, Any] = {"trial": viewer.trial.pk, "now": viewer.now + timedelta(seconds=60)}
+    if not viewer.sites.everything:
+        where.append("p.site_id = ANY(%(sites)s)")
+        given["sites"] = sorted(viewer.sites.keys)
+    if site:
+        where.append("s.site_id = %(site)s")
+        given["site"] = site
+    if query:
+        where.append("p.patient_id ILIKE %(query)s")
+        given["query"] = "%" + query.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    sql = f"""
+        SELECT p.key, p.patient_id, p.site_id, coalesce(s.site_id, ''), coalesce(s.timezone, 'UTC'), p.arm_name, p.enrolled_at,
+               n.id, n.as_of, n.probability, n.level, n.reasons, n.top_factors, n.features, n.created_at,
+               e.as_of, e.probability, e.level, v.event_time, {", ".join(f"v.{sign}" for sign in SIGNS)}
+        FROM patients_patient p
+        LEFT JOIN patients_site s ON s.key = p.site_id
+        LEFT JOIN LATERAL (
+            SELECT * FROM predictions_prediction
+            WHERE patient_id = p.key AND as_of <= %(now)s ORDER BY as_of DESC, id DESC LIMIT 1) n ON true
+        LEFT JOIN LATERAL (
+            SELECT as_of, probability, level FROM predictions_prediction
+            WHERE patient_id = p.key AND as_of <= n.as_of - interval '4 hours' AND as_of > n.as_of - interval '2 days'
+            ORDER BY as_of DESC, id DESC LIMIT 1) e ON true
+        LEFT JOIN LATERAL (
+            SELECT * FROM patients_vitalsigns
+            WHERE patient_id = p.key AND event_time <= %(now)s AND NOT superseded AND NOT retracted
+            ORDER BY event_time DESC LIMIT 1) v ON true
+        WHERE {" AND ".join(where)} ORDER BY p.patient_id"""  # noqa: S608 - only names from this file are put in
+    with connection.cursor() as cursor:
+        cursor.execute(sql, given)
+        rows = cursor.fetchall()
+    return [
+        BoardRow(
+            *row[:11],
+            reasons=row[11] or [],
+            top_factors=_json(row[12]) or [],
+            features=bytes(row[13]) if row[13] is not None else None,
+            created_at=row[14],
+            earlier_as_of=row[15],
+            earlier_probability=row[16],
+            earlier_level=row[17],
+            vital_at=row[18],
+            signs=dict(zip(SIGNS, row[19:], strict=True)),
+        )
+        for row in rows
+    ]
+
+
+def _json(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def sparks(viewer: Viewer, patients: list[str], span: timedelta) -> dict[str, list[float | None]]:
+    """For each patient the probability in force at 41 equally spaced moments of the span that ends now; None = none.
+
+    One query of index look-ups: its cost grows with patients shown, not with predictions kept.
+    """
+    if not patients:
+        return {}
+    step = span / (SPARK_SAMPLES - 1)
+    moments = [viewer.now - step * back for back in range(SPARK_SAMPLES - 1, -1, -1)]
+    # a score older than three steps (or a day and a half) no longer stands for that moment
+    reach = max(step * 3, timedelta(hours=36) if not viewer.live else timedelta(hours=6))
+    sql = """
+        SELECT p.key, m.place, n.probability
+        FROM unnest(%(patients)s::text[]) AS p(key)
+        CROSS JOIN unnest(%(moments)s::timestamptz[]) WITH ORDINALITY AS m(t, place)
+        LEFT JOIN LATERAL (
+            SELECT probability FROM predictions_prediction
+            WHERE patient_id = p.key AND as_of <= m.t AND as_of > m.t - %(reach)s ORDER BY as_of DESC, id DESC LIMIT 1) n ON true"""
+    found: dict[str, list[float | None]] = {key: [None] * SPARK_SAMPLES for key in patients}
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {"patients": patients, "moments": moments, "reach": reach})
+        for key, place, probability in cursor.fetchall():
+            found[key][place - 1] = probability
+    return found
+
+
+def pace(trial_id: str) -> tuple[datetime | None, float | None]:
+    """When the trial's newest prediction was made, and the mean gap in seconds among its last fifty."""
+    made = list(Prediction.objects.filter(trial_id=trial_id).order_by("-created_at").values_list("created_at", flat=True)[:50])
+    if not made:
+        return None, None
+    if len(made) < 10:
+        return made[0], None
+    return made[0], (made[0] - made[-1]).total_seconds() / (len(made) - 1)
+
+
+def sites(viewer: Viewer) -> list[Site]:
+    """The sites the viewer sees, by identifier."""
+    found = Site.objects.filter(trial=viewer.trial).order_by("site_id")
+    return [site for site in found if site in viewer.sites]
+
+
+def serving_version(trial_id: str) -> ModelVersion | None:
+    """The version that serves the trial now, or None."""
+    return ModelVersion.objects.filter(trial_id=trial_id, state__in=("production", "silent")).first()

@@ -1,0 +1,40 @@
+"""Template tags: the drawn signs, and the one list of style sheets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+
+register = template.Library()
+
+#: In the order they are read; one file per component.
+SHEETS = (
+    "css/tokens.css",
+    "css/base.css",
+    *(
+        f"css/components/{name}.css"
+        for name in (
+            "topbar", "statusline", "button", "level", "chip", "card", "table", "form", "message", "pager", "lane",
+            "strip", "spark", "factor", "chart", "gate", "signature", "progress", "patient",
+        )  # fmt: skip
+    ),
+)
+
+
+@register.inclusion_tag("components/styles.html")
+def portal_styles() -> dict[str, Any]:
+    """Links to every style sheet of the portal."""
+    return {"sheets": SHEETS}
+
+
+@register.inclusion_tag("components/icon.html")
+def icon(name: str, size: int = 16, label: str = "") -> dict[str, Any]:
+    """One sign of the sprite; with a label it is read aloud, without one it is decoration."""
+    return {"name": name, "size": size, "label": label}
+
+
+@register.inclusion_tag("components/level_mark.html")
+def level_mark(level: str, size: str = "", label: str = "") -> dict[str, Any]:
+    """The shape of a risk level (``critical`` … ``indeterminate``); its word stands beside it or in ``label``."""
+    return {"level": level, "size": size, "label": label}

@@ -1,0 +1,82 @@
+"""The base of every page: who may see it, in which trial, and how an error is told."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views import View
+
+from apps.accounts import permissions
+from apps.core.errors import DomainError
+from apps.portal.frame import frame
+from apps.portal.viewer import Viewer, viewer_of
+
+#: Instead of a permission: a page for anyone, a page for anyone signed in.
+PUBLIC = "public"
+SIGNED_IN = "signed_in"
+
+
+class PortalView(View):
+    """A page or a part of one.
+
+    ``action`` is a row of ``accounts.permissions`` (asked for the trial in the address), PUBLIC or SIGNED_IN. A class
+    without one cannot even be imported, so nothing is open by being forgotten. Pages are never stored by a cache.
+    """
+
+    action: ClassVar[str] = ""
+    section: ClassVar[str] = ""
+    viewer: Viewer
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.action not in {PUBLIC, SIGNED_IN, *permissions.PERMISSIONS}:
+            raise TypeError(f"{cls.__name__} must say which permission it needs: action = one of accounts.permissions.")
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            if self.action != PUBLIC and not request.user.is_authenticated:
+                return to_sign_in(request)
+            if self.action not in (PUBLIC, SIGNED_IN):
+                trial_id = kwargs["trial"]
+                permissions.check(request.user, self.action, trial=trial_id)
+                self.viewer = viewer_of(request.user, trial_id)  # type: ignore[arg-type]
+            response = super().dispatch(request, *args, **kwargs)
+        except DomainError as error:
+            response = error_page(request, error)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def page(self, template: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
+        """The template with the frame around it; parts asked for by the page's script have no frame."""
+        viewer = getattr(self, "viewer", None)
+        if viewer is not None:
+            context = {"viewer": viewer, "frame": frame(viewer.user, viewer.trial, section=self.section, blinded=viewer.blinded)} | context
+        elif self.request.user.is_authenticated:
+            context = {"frame": frame(self.request.user, None)} | context  # type: ignore[arg-type]
+        return render(self.request, template, context, status=status)
+
+    def part(self, template: str, context: dict[str, Any]) -> HttpResponse:
+        """A part of a page, drawn by the same partial as the page itself."""
+        return render(self.request, template, {"viewer": self.viewer} | context)
+
+
+def to_sign_in(request: HttpRequest) -> HttpResponse:
+    """To the sign-in page and back here afterwards; a part of a page sends the whole page there."""
+    target = f"{reverse('portal:sign_in')}?{urlencode({'next': request.get_full_path()})}"
+    if request.headers.get("HX-Request"):
+        answer = HttpResponse(status=401)
+        answer.headers["HX-Redirect"] = reverse("portal:sign_in")
+        return answer
+    return redirect(target)
+
+
+def error_page(request: HttpRequest, error: DomainError) -> HttpResponse:
+    """The error in words, with its status and what to do about it."""
+    context: dict[str, Any] = {"title": error.title, "message": error.message, "cure": error.cure, "status_code": error.status}
+    if request.user.is_authenticated:
+        context["frame"] = frame(request.user, None)  # type: ignore[arg-type]
+    return render(request, "portal/error.html", context, status=error.status)

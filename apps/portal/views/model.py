@@ -1,0 +1,35 @@
+"""The model page: the version that serves, or one asked for, and all versions of the trial."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+
+from apps.core.errors import NotFound
+from apps.portal.presenters import model as present
+from apps.portal.presenters.status import status
+from apps.portal.views.base import PortalView
+from apps.registry import selectors as registry
+
+
+class Model(PortalView):
+    """One version with its evaluation, gates and signatures; the serving one where none is named."""
+
+    action = "view_models"
+    section = "portal:model"
+
+    def get(self, request: HttpRequest, trial: str, version: int | None = None) -> HttpResponse:
+        viewer = self.viewer
+        versions = registry.versions(viewer.trial)
+        if version is not None:
+            chosen = next((one for one in versions if one.version == version), None)
+            if chosen is None:
+                raise NotFound(f"Trial {trial} has no model version {version}.", cure="Choose one from the list of versions.")
+        else:
+            chosen = next((one for one in versions if one.state in ("production", "silent")), versions[0] if versions else None)
+        context = {
+            "chosen": chosen,
+            "model": present.page(chosen, viewer, registry.history(chosen), registry.approvals(chosen)) if chosen else None,
+            "versions": [present.version_row(one, viewer) for one in versions],
+            "label": status(viewer, newest=None, gap=None, silent=bool(chosen and chosen.state == "silent")),
+        }
+        return self.page("portal/model.html", context)
