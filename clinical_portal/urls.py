@@ -26,3 +26,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     *(path(prefix, include(module)) for module, prefix in MOUNTS if _exists(module)),
 ]
+
+handler400 = "apps.portal.views.errors.bad_request"
+handler403 = "apps.portal.views.errors.forbidden"
+handler404 = "apps.portal.views.errors.not_found"
+handler500 = "apps.portal.views.errors.server_error"
