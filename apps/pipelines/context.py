@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
+from apps.core import clock
 from apps.patients import selectors as patients
 
 
@@ -37,10 +38,22 @@ def write_profiles() -> Path:
     return path
 
 
+def _lake_options() -> str:
+    """A file with the object store's address and keys, readable by us alone; "" for a folder."""
+    if not settings.LAKE_URL.startswith("s3:"):
+        return ""
+    path = Path(settings.VAR_DIR) / "lake-options.json"
+    path.touch(mode=0o600)
+    names = {"endpoint": settings.S3_ENDPOINT, "access_key": settings.S3_ACCESS_KEY, "secret_key": settings.S3_SECRET_KEY}
+    path.write_text(json.dumps({name: value for name, value in names.items() if value}))
+    return str(path)
+
+
 def base_context(trial: str | None) -> dict[str, Any]:
     """Names and values before the request's own arguments are laid over them."""
     context: dict[str, Any] = {
         "lake": settings.LAKE_URL,
+        "lake-options": _lake_options(),
         "master": settings.SPARK_MASTER_URL,
         "profiles": str(write_profiles()),
         "default-trial": settings.DEFAULT_TRIAL_ID,
@@ -50,7 +63,9 @@ def base_context(trial: str | None) -> dict[str, Any]:
         "seed": 1,
     }
     if trial is not None:
-        profile = Path(settings.VAR_DIR) / f"profile-{trial}.json"
-        profile.write_text(json.dumps(patients.profile(trial).to_json(), sort_keys=True))
-        context |= {"trial": trial, "profile": str(profile)}
+        profile = patients.profile(trial)
+        path = Path(settings.VAR_DIR) / f"profile-{trial}.json"
+        path.write_text(json.dumps(profile.to_json(), sort_keys=True))
+        now = profile.replay_time if profile.replay_time is not None else int(clock.now().timestamp())
+        context |= {"trial": trial, "profile": str(path), "as-of": now}
     return context

@@ -45,13 +45,13 @@ class Job:
     defaults: dict[str, Any] = field(default_factory=dict)
 
 
-LAKE = ("lake",)
+SPARK = ("lake", "lake-options", "master", "profiles")
 CLEAN = Step(
     "clean",
     "Bronze is cleaned into silver",
     module="spark_jobs",
     arguments=("clean",),
-    options=("lake", "master", "profiles", "default-trial"),
+    options=(*SPARK, "default-trial"),
     weight=5,
 )
 QUARANTINE = Step(
@@ -62,7 +62,7 @@ FEATURES = Step(
     "120 features a patient-day, as they were known then",
     module="spark_jobs",
     arguments=("features",),
-    options=("lake", "master", "profiles", "trial"),
+    options=(*SPARK, "trial"),
     weight=5,
 )
 LABELS = Step(
@@ -70,7 +70,7 @@ LABELS = Step(
     "What happened, as known by now",
     module="spark_jobs",
     arguments=("labels",),
-    options=("lake", "master", "profiles", "trial"),
+    options=(*SPARK, "trial", "as-of"),
     weight=2,
 )
 TRAIN = Step(
