@@ -13,10 +13,10 @@ from django.db import DatabaseError, close_old_connections
 from kafka.errors import KafkaError
 
 from apps.core.errors import DomainError
+from apps.core.lake import lake
 from apps.ingestion import outbox, progress
 from apps.ingestion.bronze_consumer import BronzeConsumer, Limits
 from apps.ingestion.dead_letters import Projector
-from apps.core.lake import lake
 from apps.ingestion.producer import EventProducer
 from ml.contracts import TOPICS
 
