@@ -1,51 +1,27 @@
-"""The gates of a study, applied to a version's metrics. A measure that is missing has not passed."""
+"""The gates of a study, applied to a version's evaluation. The rules are ``ml.evaluation.gates``; here they are kept as
+rows, and a study without a single blocking gate lets nothing through."""
 
 from __future__ import annotations
 
-import math
-import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ml.profile import Gate, StudyProfile
-
-_COMPARE: dict[str, Callable[[float, float], bool]] = {
-    ">=": operator.ge,
-    "<": operator.lt,
-    ">": operator.gt,
-    "<=": operator.le,
-}
+from ml.evaluation.gates import gates
+from ml.profile import StudyProfile
 
 
-def judge(profile: StudyProfile, metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One row a gate: {name, measure, sentence, operator, threshold, blocking, value, passed, verdict}.
-
-    ``value`` is null where the metrics lack the measure or it is no finite number; ``verdict`` names the figure.
-    """
-    return [_row(gate, metrics.get(gate.measure)) for gate in profile.gates]
+def judge(profile: StudyProfile, evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row a gate: {name, measure, sentence, operator, threshold, value, low, high, outcome, reason, blocking,
+    holds_back}; ``reason`` names the figure."""
+    return [verdict.to_json() for verdict in gates(profile, evaluation)]
 
 
 def passed(rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether every blocking gate passed; a study without one blocking gate lets nothing through."""
-    blocking = [row for row in rows if row["blocking"]]
-    return bool(blocking) and all(row["passed"] for row in blocking)
+    """Whether the version may serve openly."""
+    return any(row["blocking"] for row in rows) and not any(row["holds_back"] for row in rows)
 
 
-def _row(gate: Gate, measured: Any) -> dict[str, Any]:
-    value = measured if isinstance(measured, int | float) and not isinstance(measured, bool) else None
-    if value is not None and not math.isfinite(value):
-        value = None
-    ok = value is not None and _COMPARE[gate.operator](value, gate.threshold)
-    wanted = f"{gate.operator} {gate.threshold:g}"
-    found = f"{value:.4g}" if value is not None else "no value"
-    return {
-        "name": gate.name,
-        "measure": gate.measure,
-        "sentence": gate.sentence,
-        "operator": gate.operator,
-        "threshold": gate.threshold,
-        "blocking": gate.blocking,
-        "value": value,
-        "passed": ok,
-        "verdict": f"{gate.sentence}: {found}, wanted {wanted}: {'passed' if ok else 'failed'}.",
-    }
+def failures(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The gates that hold the version back, with their figures, as one sentence without its full stop."""
+    held = [f"{row['sentence']}: {row['reason'].rstrip('.')}" for row in rows if row["holds_back"]]
+    return "; ".join(held) or "its study has no gate"

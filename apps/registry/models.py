@@ -13,8 +13,9 @@ from apps.core.models import BaseModel, InsertOnly
 class ModelVersion(BaseModel):
     """One trained model of one trial. ``state`` moves only as ``registry.states`` allows; all else never changes.
 
-    ``digests`` names every file of the bundle by SHA-256; ``gates`` is a list of {name, limit, value, passed, ...};
-    ``gates_passed`` is their conjunction as it stood at registration. ``trained_by`` is the person who began the
+    ``metrics`` is the evaluation (``ml.evaluation.evaluate``); ``digests`` names every file of the bundle by SHA-256;
+    ``gates`` are the verdicts of ``registry.gates.judge``, ``gates_passed`` whether they let it serve openly, both as
+    they stood at registration. ``trained_by`` is the person who began the
     training, null for a scheduled one.
     """
 

@@ -46,7 +46,7 @@ def register(
 ) -> ModelVersion:
     """Register a trained model as the trial's next candidate; it moves on to staging by itself if its gates pass.
 
-    ``metrics`` are the evaluation's figures by measure, ``digests`` SHA-256 (hexadecimal) by file of the bundle. The
+    ``metrics`` is the evaluation as ``ml.evaluation.evaluate`` gives it, ``digests`` SHA-256 (hexadecimal) by file of the bundle. The
     gates are judged here, from the trial's study profile, never taken from the caller. Raises Forbidden, NotFound for a
     trial without a profile, Invalid where a figure or a digest is missing.
     """
@@ -195,9 +195,8 @@ def _allowed(version: ModelVersion, action: str) -> Transition:
     if move is None:
         # The commonest way here: somebody wants a version below its gates in production.
         if action == "release" and version.state == "candidate":
-            failed = "; ".join(row["verdict"].rstrip(".") for row in version.gates if row["blocking"] and not row["passed"])
             raise Conflict(
-                f"{version} is below its study's gates and cannot go to production ({failed or 'no gate passed'}).",
+                f"{version} is below its study's gates and cannot go to production ({gates.failures(version.gates)}).",
                 cure="It can be approved as silent, for research only.",
                 code="below_gates",
             )

@@ -28,7 +28,7 @@ def register(context: dict[str, Any], report: Callable[[str, int, int], None]) -
         by=TRAINING,
         trial=str(context["trial"]),
         name=str(context["model-name"]),
-        metrics=evaluation["metrics"],
+        metrics=evaluation,
         digests={**bundle.digests, "bundle": bundle.digest},
         data_version=bundle.data_version,
         bundle_path=path,

@@ -16,10 +16,11 @@ from apps.audit.models import AuditEvent
 from apps.core.errors import Conflict, DomainError, Forbidden, Invalid
 from apps.core.problems import refused_by_trigger
 from apps.patients.models import Trial
-from apps.registry import effects, selectors, services
+from apps.registry import effects, gates, selectors, services
 from apps.registry.evidence import signed_hash, signed_text
 from apps.registry.models import Approval, ModelTransition, ModelVersion
 from apps.registry.states import ACTIONS, BY_MOVE, SERVING, STATES, TRANSITIONS
+from ml.profile import StudyProfile
 from tests.support import people
 from tests.support.database import without_trigger
 
@@ -72,20 +73,19 @@ def test_gates_decide_where_a_registered_version_stands(trial: Trial) -> None:
         ("register", "", "candidate"),
         ("stage", "candidate", "staging"),
     ]
-    failed = [row for row in below.gates if not row["passed"]]
-    assert [row["verdict"] for row in failed] == ["AUROC on test patients, event within the horizon: 0.64, wanted >= 0.8: failed."]
+    assert [row["name"] for row in below.gates if row["holds_back"]] == ["auroc"]
     assert selectors.serving(trial) is None
 
 
-@pytest.mark.parametrize("odd", [None, float("nan"), "0.9", True])
-def test_a_measure_that_is_missing_or_no_number_has_not_passed(trial: Trial, odd: Any) -> None:
-    from apps.registry import gates
-    from ml.profile import StudyProfile
-
-    rows = gates.judge(StudyProfile(trial_id="DEMO"), {**people.GOOD, "test_auroc": odd})
+@pytest.mark.parametrize("odd", [None, {}, {"value": None, "reason": "too few"}])
+def test_a_figure_that_is_missing_holds_a_model_back(odd: Any) -> None:
+    rows = gates.judge(StudyProfile(trial_id="DEMO"), {**people.GOOD, "figures": {"auroc": odd}})
     assert not gates.passed(rows)
-    assert rows[0]["value"] is None
-    assert not gates.passed([])
+    assert "AUROC on test patients" in gates.failures(rows)
+
+
+def test_a_study_without_a_blocking_gate_lets_nothing_through() -> None:
+    assert not gates.passed(gates.judge(StudyProfile(trial_id="DEMO", gates=()), people.GOOD))
 
 
 def test_two_people_release_and_the_predecessor_retires(trial: Trial, first: User, second: User, quiet: list[Any]) -> None:
@@ -129,7 +129,7 @@ def test_signatures_for_different_things_do_not_add_up(trial: Trial, first: User
 
 def test_below_its_gates_a_version_runs_silent_or_not_at_all(trial: Trial, first: User, second: User) -> None:
     version = people.model(trial, metrics=people.BELOW)
-    with pytest.raises(Conflict, match=r"0\.64, wanted >= 0\.8.*silent"):
+    with pytest.raises(Conflict, match=r"0\.640 is not >= 0\.8.*silent"):
         services.sign(by=first, password=people.PASSWORD, version=version)
     assert not Approval.objects.exists()
     assert release(version, first, second, as_silent=True).state == "silent"
@@ -186,7 +186,7 @@ def test_a_signature_binds_exactly_what_was_shown(trial: Trial, first: User) -> 
     assert approval.signed_hash == hashlib.sha256(shown.encode()).hexdigest()
     assert set(body) >= {"metrics", "gates", "digests", "git_commit", "release_plan", "as_silent", "id", "data_version"}
     assert body["release_plan"] == {"kind": "immediate"}
-    assert body["metrics"]["test_auroc"] == "0.86"
+    assert body["metrics"]["figures"]["auroc"]["value"] == "0.86"
     assert signed_text(version, as_silent=True) != shown
     User.objects.filter(pk=first.pk).update(printed_name="Married Name")
     assert Approval.objects.get(pk=approval.pk).printed_name == "First Approver"

@@ -18,11 +18,23 @@ from ml.profile import StudyProfile
 
 SYSTEM = Actor.process("test")
 PASSWORD = "a-long-test-password-1"
-GOOD = {
-    "test_auroc": 0.86, "test_ece": 0.02, "gain_on_logistic": 0.01, "gain_on_day_arm_dose": 0.2, "auroc_gap_age": 0.01,
-    "auroc_gap_sex": 0.01, "latency_ms_single": 3.0,
-}  # fmt: skip
-BELOW = {**GOOD, "test_auroc": 0.64}
+
+
+def evaluation(auroc: float = 0.86, **gaps: dict[str, float]) -> dict[str, Any]:
+    """As much of an evaluation as gates read."""
+    return {
+        "figures": {
+            "auroc": {"value": auroc, "low": auroc - 0.02, "high": auroc + 0.02},
+            "ece": {"value": 0.02, "low": 0.01, "high": 0.03},
+        },
+        "comparisons": {name: {"gain": {"value": 0.02, "low": 0.0, "high": 0.04}} for name in ("logistic", "day_arm_dose")},
+        "gaps": {"age": {"value": 0.01, "low": 0.0, "high": 0.02}, "sex": {"value": 0.01, "low": 0.0, "high": 0.02}, **gaps},
+        "latency_ms_single": {"value": 3.0},
+    }
+
+
+GOOD = evaluation()
+BELOW = evaluation(0.64)
 
 
 def trial(trial_id: str = "DEMO", *, blinded: bool = True, **profile: Any) -> Trial:
@@ -79,7 +91,7 @@ def patient(of: Trial, patient_id: str = "P1", *, at: Site | None = None) -> Pat
     return Patient.objects.create(key=f"{of.pk}/{patient_id}", trial=of, patient_id=patient_id, site=at)
 
 
-def model(of: Trial, *, metrics: dict[str, float] | None = None, trained_by: User | None = None) -> ModelVersion:
+def model(of: Trial, *, metrics: dict[str, Any] | None = None, trained_by: User | None = None) -> ModelVersion:
     """A registered version; with GOOD metrics in staging, with BELOW a candidate."""
     return registry.register(
         by=SYSTEM,
