@@ -52,7 +52,9 @@ def news2(vitals: Float) -> Float:
     score = score + np.select([spo2 <= 91, spo2 <= 93, spo2 <= 95], [3, 2, 1], 0)
     score = score + np.select([sbp <= 90, sbp <= 100, sbp <= 110, sbp <= 219], [3, 2, 1, 0], 3)
     score = score + np.select([hr <= 40, hr <= 50, hr <= 90, hr <= 110, hr <= 130], [3, 1, 0, 1, 2], 3)
-    score = score + np.select([temperature <= 35, temperature <= 36, temperature <= 38, temperature <= 39], [3, 1, 0, 1], 2)
+    score = score + np.select(
+        [temperature <= 35, temperature <= 36, temperature <= 38, temperature <= 39], [3, 1, 0, 1], 2
+    )
     return score.astype(np.float64)
 
 
@@ -98,7 +100,9 @@ def rows(people: Cohort, rng: np.random.Generator) -> Rows:
         still = np.tile([people.age[person], people.male[person], people.conditions[person].sum()], (len(as_of), 1))
         day = ((as_of - people.first_dose_day[person]) / DAY)[:, None]
         own = onsets.time[onsets.row == person]
-        label = (np.searchsorted(own, as_of + DAY, side="right") > np.searchsorted(own, as_of, side="right")).astype(np.int64)
+        label = (np.searchsorted(own, as_of + DAY, side="right") > np.searchsorted(own, as_of, side="right")).astype(
+            np.int64
+        )
         features = np.concatenate([*columns, still, day], axis=1)
         out.append((np.full(len(as_of), person), as_of, label, score[np.maximum(end - 1, 0)], mean24, features))
     patient, as_of, label, latest, mean24, features = (np.concatenate(part) for part in zip(*out, strict=True))
@@ -112,7 +116,9 @@ def cross_validated(made: Rows, trees: bool) -> Float:
         if trees:
             from lightgbm import LGBMClassifier
 
-            model = LGBMClassifier(n_estimators=200, learning_rate=0.03, num_leaves=15, min_child_samples=40, verbose=-1, n_jobs=1)
+            model = LGBMClassifier(
+                n_estimators=200, learning_rate=0.03, num_leaves=15, min_child_samples=40, verbose=-1, n_jobs=1
+            )
         else:
             model = make_pipeline(StandardScaler(), LogisticRegression(C=0.02, max_iter=2000))
         model.fit(made.features[train], made.label[train])
@@ -154,7 +160,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"seed {seed}: " + ", ".join(f"{name} {value:.3f}" for name, value in found.items())
               + f" ({clock.perf_counter() - began:.1f} s)", flush=True)  # fmt: skip
         met &= 0.87 <= found["oracle"] <= 0.92 and found["news2"] <= 0.75 and found["logistic_gain"] >= 0.90
-    print(f"simulation: {len(given.seeds)} seeds, goal oracle 0.87-0.92, NEWS2 <= 0.75, gain >= 0.90, {'met' if met else 'missed'}")
+    print(
+        f"simulation: {len(given.seeds)} seeds, goal oracle 0.87-0.92, NEWS2 <= 0.75, gain >= 0.90, {'met' if met else 'missed'}"
+    )
     return 0 if met else 1
 
 

@@ -5,8 +5,10 @@ Imports no feature code. Every figure from it is of simulated patients and must 
 
 from ml.simulation.config import PlannedEpisode, Rates, SimulationConfig
 from ml.simulation.malformed import KINDS, malformed
+from ml.simulation.state import State, read_state, state_path, write_state
 from ml.simulation.stream import Simulator
 from ml.simulation.tables import STUDY_TREATMENTS
+from ml.simulation.truth import true_probability, write_hazard
 from ml.simulation.wire import Message
 
 __all__ = [
@@ -17,5 +19,11 @@ __all__ = [
     "Rates",
     "SimulationConfig",
     "Simulator",
+    "State",
     "malformed",
+    "read_state",
+    "state_path",
+    "true_probability",
+    "write_hazard",
+    "write_state",
 ]

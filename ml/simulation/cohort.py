@@ -79,7 +79,10 @@ def cohort(config: SimulationConfig, first: int = 0, last: int | None = None) ->
     weight = np.clip((24.5 + 3.8 * n(3)) * (height / 100) ** 2, 40, 160).round(1)
     older = (age - 58) / 13
     conditions = np.stack(
-        [uniform(seed, Stream.HISTORY, position, k) < np.clip(share * (1 + 0.35 * older), 0, 0.9) for k, (_, share) in enumerate(CONDITIONS)],
+        [
+            uniform(seed, Stream.HISTORY, position, k) < np.clip(share * (1 + 0.35 * older), 0, 0.9)
+            for k, (_, share) in enumerate(CONDITIONS)
+        ],
         axis=1,
     )
     names = [name for name, _ in CONDITIONS]
@@ -93,7 +96,10 @@ def cohort(config: SimulationConfig, first: int = 0, last: int | None = None) ->
     arm = (u(4) < 0.5).astype(np.int64)
     count = conditions.sum(axis=1)
     frailty = (
-        FRAILTY_AGE * older + FRAILTY_CONDITIONS * (count - 2.0) / 1.4 + FRAILTY_ARM * (arm - 0.5) + FRAILTY_HIDDEN * n(5)
+        FRAILTY_AGE * older
+        + FRAILTY_CONDITIONS * (count - 2.0) / 1.4
+        + FRAILTY_ARM * (arm - 0.5)
+        + FRAILTY_HIDDEN * n(5)
     )
     shifted = np.clip(older, -2, 2)
     vitals = np.stack([law.mean + law.between * n(10 + k) for k, law in enumerate(VITAL_LAWS)], axis=1)
@@ -109,7 +115,9 @@ def cohort(config: SimulationConfig, first: int = 0, last: int | None = None) ->
     end = np.where(u(8) < WITHDRAWAL_SHARE, leaves, FOREVER)
     site = (u(20) * config.sites).astype(np.int64)
     # Evenly spread over the cadence, so that messages arrive as a steady stream and not in bursts.
-    phase = (position * config.vitals_cadence_seconds * 0.6180339887498949 % config.vitals_cadence_seconds).astype(np.int64)
+    phase = (position * config.vitals_cadence_seconds * 0.6180339887498949 % config.vitals_cadence_seconds).astype(
+        np.int64
+    )
     return Cohort(
         config,
         position,

@@ -35,7 +35,8 @@ def reports(people: Cohort, found: Events) -> Float:
     seed, position = people.config.seed, people.position[found.row]
     spread = normal(seed, Stream.EVENT_FORM, position, found.source, found.index, 0)
     delay = np.clip(REPORT_MEDIAN * np.exp(REPORT_SPREAD * spread), REPORT_LEAST, REPORT_MOST)
-    return found.time + np.floor(delay)
+    when: Float = found.time + np.floor(delay)
+    return when
 
 
 def event_messages(people: Cohort, first: int, last: int) -> list[Draft]:
@@ -43,7 +44,7 @@ def event_messages(people: Cohort, first: int, last: int) -> list[Draft]:
     config, seed = people.config, people.config.seed
     found = events(people, first - LOOK_BACK, last)
     position = people.position[found.row]
-    u = [uniform(seed, Stream.EVENT_FORM, position, found.source, found.index, k) for k in range(1, 9)]
+    u = [uniform(seed, Stream.EVENT_FORM, position, found.source, found.index, k) for k in range(1, 10)]
     known = reports(people, found).astype(np.int64)
     onset, reported = iso(found.time), iso(known)
     out: list[Draft] = []
@@ -62,25 +63,22 @@ def event_messages(people: Cohort, first: int, last: int) -> list[Draft]:
             "trial_id": config.trial_id, "trial_site_id": people.site_id[r],
             "record_id": f"AE-{people.patient_id[r]}-{number}", "recorded_at": reported[k],
         }  # fmt: skip
-        serial = int(found.index[k]) * 4
-
-        def add(at: int, version: int, fields: dict[str, Any], r: int = r, value: dict[str, Any] = value, serial: int = serial) -> None:
+        told: list[tuple[int, dict[str, Any]]] = [(int(known[k]), {})]
+        corrected = u[5][k] < config.rates.correction * 5
+        retracted = not corrected and u[5][k] < (config.rates.correction + config.rates.retraction) * 5
+        if corrected:
+            told = [(int(known[k]), {"severity": f"grade_{max(1, grade - 1)}"}), (int(known[k]) + 5 * HOUR, {})]
+        if retracted:
+            told.append((int(known[k]) + 20 * HOUR, {"retracted": True}))
+        else:
+            end = int(found.time[k]) + int((0.8 + 6 * u[6][k]) * DAY)
+            at = max(end, int(known[k]) + 6 * HOUR) + int(u[8][k] * 2 * DAY)
+            told.append((at, {"end_timestamp": iso_one(end), "outcome": "recovered"}))
+        for version, (at, fields) in enumerate(told):
             if first <= at < last:
                 body = {**value, **fields, "recorded_at": iso_one(at)}
-                out.append(draft(at, "adverse-events", int(people.position[r]), serial + version, body))
-
-        corrected = u[5][k] < config.rates.correction * 5
-        retracted = not corrected and u[5][k] < config.rates.correction * 5 + config.rates.retraction * 5
-        add(int(known[k]), 0, {"severity": f"grade_{max(1, grade - 1)}"} if corrected else {})
-        if corrected:
-            add(int(known[k]) + 5 * HOUR, 1, {})
-        if retracted:
-            add(int(known[k]) + 20 * HOUR, 1, {"retracted": True})
-            continue
-        end = int(found.time[k]) + int((0.8 + 6 * u[6][k]) * DAY)
-        told = max(end, int(known[k]) + 6 * HOUR) + int(uniform(seed, Stream.EVENT_FORM, position[k], found.source[k], found.index[k], 20)[0] * 2 * DAY)
-        add(told, 2, {"end_timestamp": iso_one(end), "outcome": "recovered"})
-        if not background and u[7][k] < 0.6:
+                out.append(draft(at, "adverse-events", int(position[k]), int(found.index[k]) * 4 + version, body))
+        if not background and not retracted and u[7][k] < 0.6:
             out += _rescue(people, r, int(found.kind[k]), number, int(known[k]) + HOUR, first, last)
     return out
 

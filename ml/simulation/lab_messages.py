@@ -38,7 +38,7 @@ def drawn(people: Cohort, first: int, last: int) -> tuple[Int, Int, Int]:
     noon = day * DAY + 10 * HOUR + minute
     found = episodes(people, first - LONGEST, last)
     order_row, order_time = row[asked & ~weekly], noon[asked & ~weekly]
-    level, _ = shift_of(people, found, order_row, order_time, LAB_SHIFTS[:, :1])
+    level, _ = shift_of(found, order_row, order_time, LAB_SHIFTS[:, :1])
     worse = level > WORSE_ABOVE
     acute = found.take(found.acute)
     row = np.concatenate([row[weekly], order_row[worse], acute.row])
@@ -55,7 +55,7 @@ def levels(people: Cohort, row: Int, time: Int) -> Float:
     if not len(row):
         return np.zeros((0, len(LABS)))
     found = episodes(people, int(time.min()) - LONGEST, int(time.max()) + 1)
-    _, shift = shift_of(people, found, row, time, LAB_SHIFTS)
+    _, shift = shift_of(found, row, time, LAB_SHIFTS)
     position = people.position[row]
     read = people.labs[row].copy()
     for test, law in enumerate(LABS):
@@ -71,7 +71,9 @@ def lab_messages(people: Cohort, first: int, last: int) -> list[Draft]:
     row, time, panel = drawn(people, first - LATEST - _TURNAROUND, last)
     read = levels(people, row, time)
     position = people.position[row]
-    wait = np.where(panel == STAT, STAT_TURNAROUND, HOUR + uniform(seed, Stream.LAB_PANEL, position, time, 2) * 6 * HOUR)
+    wait = np.where(
+        panel == STAT, STAT_TURNAROUND, HOUR + uniform(seed, Stream.LAB_PANEL, position, time, 2) * 6 * HOUR
+    )
     due = time + wait.astype(np.int64)
     at = iso(time)
     out: list[Draft] = []
@@ -105,5 +107,11 @@ def _result(*, law_index: int, result: float, variant: bool) -> dict[str, Any]:
     if not (variant and law.variant_unit):
         number = round(result, law.decimals)
         return {"value": number if law.decimals else int(number), "unit": law.unit, "reference_range": law.reference}
-    bounds = "-".join(f"{float(part) * law.variant_factor:.{law.variant_decimals}f}" for part in law.reference.split("-"))
-    return {"value": round(result * law.variant_factor, law.variant_decimals), "unit": law.variant_unit, "reference_range": bounds}
+    bounds = "-".join(
+        f"{float(part) * law.variant_factor:.{law.variant_decimals}f}" for part in law.reference.split("-")
+    )
+    return {
+        "value": round(result * law.variant_factor, law.variant_decimals),
+        "unit": law.variant_unit,
+        "reference_range": bounds,
+    }

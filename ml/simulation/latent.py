@@ -2,9 +2,9 @@
 
 An episode of patient i that began at s has a course x(t): it rises (smoothstep), stays, falls. Vital signs and labs are
 shifted in proportion to x; events follow the signs: for each episode they come as a Poisson process of rate
-HAZARD * x(t - LAG)^2 a day, plus the patient's small background rate. So, given every course that has begun by t, the number of events in (t, t + h] is Poisson
-but for episodes that begin after t, whose part is an integral over their law. That makes the best possible forecast, the
-*oracle*, a number that can be computed and not only estimated:
+HAZARD * x(t - LAG)^2 a day, plus the patient's small background rate. So, given every course that has begun by t, the
+number of events in (t, t + h] is Poisson but for episodes that begin after t, whose part is an integral over their law.
+That makes the best possible forecast, the *oracle*, a number that can be computed and not only estimated:
 
     p(t) = 1 - exp(-(episodes begun) - (background) - sum over coming days of rate * integral of (1 - exp(-course)))
 
@@ -139,7 +139,7 @@ def masses(found: Episodes, age: Float) -> Float:
     return mass(found.rise, found.plateau, found.fall, found.severity, age)
 
 
-def shift_of(people: Cohort, found: Episodes, row: Int, time: Int, weights: Float) -> tuple[Float, Float]:
+def shift_of(found: Episodes, row: Int, time: Int, weights: Float) -> tuple[Float, Float]:
     """The sum of courses, [n], and of courses × weights[kind], [n, k], at (row, time) sorted by row."""
     level = np.zeros(len(row))
     shift = np.zeros((len(row), weights.shape[1]))
@@ -161,7 +161,7 @@ def vital_shift(people: Cohort, row: Int, time: Int) -> tuple[Float, Float]:
     if not len(row):
         return np.zeros(0), np.zeros((0, SHIFTS.shape[1]))
     found = episodes(people, int(time.min()) - LONGEST, int(time.max()) + 1)
-    level, shift = shift_of(people, found, row, time, SHIFTS)
+    level, shift = shift_of(found, row, time, SHIFTS)
     config = people.config
     if config.drift == "concept":
         after = time >= config.origin + config.drift_day * DAY

@@ -13,7 +13,7 @@ import numpy as np
 
 from ml.contracts.events import TOPICS
 from ml.simulation.cohort import Cohort, cohort
-from ml.simulation.config import DAY, SimulationConfig
+from ml.simulation.config import DAY, HOUR, SimulationConfig
 from ml.simulation.context_messages import context_messages, dose_messages
 from ml.simulation.event_messages import event_messages
 from ml.simulation.lab_messages import lab_messages
@@ -36,13 +36,14 @@ class Simulator:
         self._key = [f"{config.trial_id}/{name}" for part in self.chunks for name in part.patient_id]
 
     def messages(self, first: int, last: int) -> Iterator[Message]:
-        """Messages known in [first, last) seconds since 1970, in order; made a day at a time.
+        """Messages known in [first, last) seconds since 1970, in order; made a day (of many patients: less) at a time.
 
         The order is (known_at, topic, patient, number): one total order that no cut of the span can change.
         """
+        step = max(HOUR, min(DAY, DAY * 2_000 // self.config.patients // HOUR * HOUR))
         begin = max(first, self.config.origin)
         while begin < last:
-            end = min(last, (begin // DAY + 1) * DAY)
+            end = min(last, (begin // step + 1) * step)
             yield from self._span(begin, end)
             begin = end
 
@@ -65,6 +66,6 @@ class Simulator:
         hit = np.flatnonzero(uniform(seed, Stream.MALFORMED, *named.T) < rate)
         drawn = words(seed, Stream.MALFORMED, *named[hit].T, 1).tolist()
         return {
-            index: malformed(KINDS[draw % len(KINDS)], random.Random(draw))
+            index: malformed(KINDS[draw % len(KINDS)], random.Random(draw))  # noqa: S311 - not a secret
             for index, draw in zip(hit.tolist(), drawn, strict=True)
         }

@@ -155,7 +155,17 @@ LABS: tuple[LabLaw, ...] = (
 )
 LAB_SHIFTS = np.array([[syndrome.labs.get(law.name, 0.0) for law in LABS] for syndrome in SYNDROMES])
 """[syndrome, lab]: shift at severity 1, in units of (between + within) / 2."""
-STAT_LABS: tuple[str, ...] = ("creatinine", "potassium", "sodium", "hemoglobin", "wbc", "platelets", "crp", "alt", "bilirubin")
+STAT_LABS: tuple[str, ...] = (
+    "creatinine",
+    "potassium",
+    "sodium",
+    "hemoglobin",
+    "wbc",
+    "platelets",
+    "crp",
+    "alt",
+    "bilirubin",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,4 +228,9 @@ ARMS: tuple[tuple[str, str, str, float], ...] = (
 )
 """(code, name, drug, dose in mg)"""
 STUDY_TREATMENTS: tuple[str, ...] = tuple(arm[2] for arm in ARMS)
-RACES: tuple[tuple[str, float], ...] = (("WHITE", 0.7), ("BLACK OR AFRICAN AMERICAN", 0.14), ("ASIAN", 0.12), ("OTHER", 0.04))
+RACES: tuple[tuple[str, float], ...] = (
+    ("WHITE", 0.7),
+    ("BLACK OR AFRICAN AMERICAN", 0.14),
+    ("ASIAN", 0.12),
+    ("OTHER", 0.04),
+)

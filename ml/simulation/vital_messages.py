@@ -40,14 +40,19 @@ def vital_messages(people: Cohort, first: int, last: int) -> list[Draft]:
     wrong, retracted = wrong[~scale], retracted[~scale]
     read, level = values(people, row, time)
     missing = (
-        uniform(config.seed, Stream.DEVICE, position[:, None], time[:, None], source[:, None], np.arange(len(VITALS))[None, :])
+        uniform(
+            config.seed,
+            Stream.DEVICE,
+            position[:, None],
+            time[:, None],
+            source[:, None],
+            np.arange(len(VITALS))[None, :],
+        )
         < config.rates.missing_sign
     )
     missing[:, 0] &= ~missing.all(axis=1)
     warm = uniform(config.seed, Stream.DEVICE, position, time, source, 98) < config.rates.unit_variant
-    noted = (source == BEDSIDE) | (
-        (source == MONITOR) & ((time % ROUND) < config.vitals_cadence_seconds)
-    )
+    noted = (source == BEDSIDE) | ((source == MONITOR) & ((time % ROUND) < config.vitals_cadence_seconds))
     for version, now in enumerate((now_first[~scale], now_second[~scale])):
         where = np.flatnonzero(now)
         seen = read[where]

@@ -41,7 +41,9 @@ def measured(people: Cohort, first: int, last: int) -> tuple[Int, Int, Int]:
         bedside_time.append(moments)
     row = np.concatenate([monitor[0], *bedside_row])
     time = np.concatenate([monitor[1], *bedside_time])
-    source = np.concatenate([np.full(len(monitor[0]), MONITOR), np.full(len(row) - len(monitor[0]), BEDSIDE)]).astype(np.int64)
+    source = np.concatenate([np.full(len(monitor[0]), MONITOR), np.full(len(row) - len(monitor[0]), BEDSIDE)]).astype(
+        np.int64
+    )
     weekly_row, weekly_time = weighed(people, first, last)
     row, time = np.concatenate([row, weekly_row]), np.concatenate([time, weekly_time])
     source = np.concatenate([source, np.full(len(weekly_row), SCALE, np.int64)])
