@@ -74,13 +74,16 @@ GAPS = ("auroc_gap_age", "auroc_gap_sex", "auroc_gap_site")
 """Judged by their interval: a gap is held against a model only where chance cannot explain it."""
 
 
-def _measure(name: str, evaluation: Mapping[str, Any]) -> Measure | None:
-    return MEASURES[name](evaluation) if name in MEASURES else None
+def measures_of(evaluation: Mapping[str, Any]) -> dict[str, Measure]:
+    """Every measure that a gate may name, as {value, low, high, …}, from one evaluation."""
+    found = {name: read(evaluation) for name, read in MEASURES.items()}
+    return {name: measure for name, measure in found.items() if measure is not None}
 
 
 def gates(profile: StudyProfile, evaluation: Mapping[str, Any]) -> list[Verdict]:
     """Every gate of the study with its number, interval, threshold and outcome."""
-    return [judge(gate, _measure(gate.measure, evaluation)) for gate in profile.gates]
+    known = measures_of(evaluation)
+    return [judge(gate, known.get(gate.measure)) for gate in profile.gates]
 
 
 def may_serve(verdicts: list[Verdict]) -> bool:
