@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -45,13 +47,14 @@ def open_session(settings: Settings, name: str) -> SparkSession:
     if settings.java_home:
         os.environ["JAVA_HOME"] = settings.java_home  # Spark's launcher looks for it there and nowhere else
     os.environ["PYSPARK_PYTHON"] = sys.executable  # else the workers are whatever "python3" is on PATH
-    scratch = Path(tempfile.gettempdir()) / "spark"
-    scratch.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix="spark-"))
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
     logging = scratch / "log4j2.properties"
     logging.write_text(_LOGGING)
     configuration = dict(CONFIGURATION)
     configuration["spark.driver.extraJavaOptions"] += f" -Dlog4j2.configurationFile={logging}"
     configuration["spark.sql.warehouse.dir"] = str(scratch / "warehouse")
+    configuration["spark.local.dir"] = str(scratch)
     if not settings.master.startswith("local"):
         for unwanted in _LOCAL_ONLY:
             configuration.pop(unwanted)

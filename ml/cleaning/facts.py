@@ -1,9 +1,12 @@
 """From silver rows to facts, column by column. What each fact means stands in `ml.facts`.
 
 A retraction of vital signs is a retracted fact for every sign. A laboratory result without a number is a retracted fact
-too: as a measurement it does not exist, and it must end an earlier version that had one. A record with an end is two
-facts where the end came after the record: one without it, known when the record was, and one with it, known when it
-had come about.
+too: as a measurement it does not exist, and it must end an earlier version that had one.
+
+An end counts from the moment it comes about, or is recorded if that is later: known at max(end, its recording). A fact
+is known when it was recorded and carries its end, and the kernel reads an end that lies behind t as none. To hold the
+whole version back until its end would hide a medicine prescribed for ten days for these ten days, and would let an end
+planned long ago win over a correction or retraction made since.
 """
 
 from __future__ import annotations
@@ -63,29 +66,19 @@ class _Rows:
         chosen: Bool,
         columns: Mapping[str, Int],
         retracted: Bool | None = None,
-        known: Int | None = None,
+        lasting: tuple[str, ...] = (),
     ) -> None:
-        """Facts of the chosen rows; columns that are not given are ABSENT."""
+        """Facts of the chosen rows. Columns that are not given are ABSENT, as are a retraction's, but for `lasting`."""
         where = np.flatnonzero(chosen)
         if not len(where):
             return
         signals = np.full(len(where), SIGNAL_CODES[signal]) if isinstance(signal, str) else signal[where]
         lineage = {name: column[where] for name, column in self.lineage.items()}
-        if known is not None:
-            lineage["known_time"] = known[where]
         gone = (self.retracted if retracted is None else retracted)[where]
-        body = {
-            name: np.where(gone, ABSENT, columns[name][where]) if name in columns else np.full(len(where), ABSENT)
-            for name in _COLUMNS
-        }
+        body = {name: np.full(len(where), ABSENT) for name in _COLUMNS}
+        for name, column in columns.items():
+            body[name] = column[where] if name in lasting else np.where(gone, ABSENT, column[where])
         self.parts.append(Facts(self.patients, self.patient[where], signals.astype(np.int16), gone, **lineage, **body))
-
-    def add_with_end(self, signal: str | Int, chosen: Bool, end: Int, columns: Mapping[str, Int]) -> None:
-        """Facts of records that may have an end: the end is known no sooner than it came about."""
-        known = self.lineage["known_time"]
-        later = chosen & ~self.retracted & (end != ABSENT) & (end > known)
-        self.add(signal, chosen, {**columns, "end_time": np.where(later, ABSENT, end)})
-        self.add(signal, later, {**columns, "end_time": end}, known=np.maximum(known, end))
 
     def facts(self) -> Facts:
         if not self.parts:
@@ -93,6 +86,19 @@ class _Rows:
         if len(self.parts) == 1:
             return self.parts[0]
         return Facts.concat(self.parts)
+
+
+FACT_COLUMNS: dict[str, tuple[str, ...]] = {
+    topic: ("trial_id", "patient_id", "key", "event_time", "known_time", "epoch", "offset", "retracted", *body)
+    for topic, body in {
+        "patient-vitals": ("record_id", *(sign.name for sign in SIGNS)),
+        "lab-results": ("analyte", "value", "low", "high"),
+        "medications": ("drug_name", "dosage", "end_time", "outcome", "study_dose"),
+        "adverse-events": ("event_type", "grade", "end_time", "serious"),
+        "patient-context": ("kind", "age", "sex", "term", "arm_code", "treated", "status", "end_time"),
+    }.items()
+}
+"""The silver columns that `to_facts` reads."""
 
 
 def to_facts(topic: str, rows: pa.Table) -> Facts:
@@ -108,9 +114,12 @@ def to_facts(topic: str, rows: pa.Table) -> Facts:
 def _vitals(rows: _Rows) -> None:
     # Records with an id stay in an online window for good, so features may look further back on them.
     with_id = np.asarray(pc.is_valid(rows.rows["record_id"]), np.bool_).astype(np.int64)
+    with_id = np.where(np.asarray(rows.rows["record_id"].is_valid(), np.bool_), 1, ABSENT)
     for sign in SIGNS:
         values = to_fixed(rows.floats(sign.name), sign.decimals)
-        rows.add(sign.name, rows.retracted | (values != ABSENT), {"value": values, "extra": with_id})
+        # a retraction with an id must stay in an online window as long as what it retracts
+        columns = {"value": values, "extra": with_id}
+        rows.add(sign.name, rows.retracted | (values != ABSENT), columns, lasting=("extra",))
 
 
 def _labs(rows: _Rows) -> None:
@@ -127,23 +136,22 @@ def _medications(rows: _Rows) -> None:
     from ml.clinical.drugs import normalise_drug
 
     doses = np.asarray(pc.fill_null(rows.rows["study_dose"], False), np.bool_)
-    end = rows.ints("end_time")
     amount = fixed(rows.floats("dosage"), _AMOUNT_DECIMALS)
     drug = rows.coded("drug_name", lambda name: name_code(normalise_drug(name)))
-    columns = {"value": amount, "code": drug}
+    columns = {"value": amount, "code": drug, "end_time": rows.ints("end_time")}
     missed = np.where(rows.equal("outcome", "missed"), DOSE_MISSED, DOSE_TAKEN)
-    rows.add_with_end("study_dose", doses, end, {**columns, "extra": missed})
-    rows.add_with_end("medication", ~doses, end, columns)
+    rows.add("study_dose", doses, {**columns, "extra": missed})
+    rows.add("medication", ~doses, columns)
 
 
 def _adverse_events(rows: _Rows) -> None:
     serious = np.asarray(pc.fill_null(rows.rows["serious"], False), np.bool_)
-    rows.add_with_end(
+    rows.add(
         "adverse_event",
         np.ones(len(serious), np.bool_),
-        rows.ints("end_time"),
         {
             "value": rows.ints("grade"),
+            "end_time": rows.ints("end_time"),
             "code": rows.coded("event_type", name_code),
             "extra": serious.astype(np.int64),
         },
@@ -163,11 +171,10 @@ def _context(rows: _Rows) -> None:
     rows.add(
         "arm", rows.equal("kind", "arm"), {"value": one, "code": rows.coded("arm_code", name_code), "extra": treated}
     )
-    rows.add_with_end(
+    rows.add(
         "history",
         rows.equal("kind", "history"),
-        rows.ints("end_time"),
-        {"value": one, "code": rows.coded("term", name_code)},
+        {"value": one, "code": rows.coded("term", name_code), "end_time": rows.ints("end_time")},
     )
     status = rows.coded("status", DISPOSITION_CODES.__getitem__)
     rows.add("disposition", rows.equal("kind", "disposition"), {"value": status})
