@@ -44,11 +44,12 @@ def compute(facts: Facts, patient: NDArray[np.integer], as_of: NDArray[np.intege
     if int(who.min()) < 0 or int(who.max()) >= len(facts.patients):
         raise ValueError(f"A patient number lies outside the {len(facts.patients)} patients of these facts.")
     check_times(when)
-    asked, local = np.unique(who, return_inverse=True)
-    check_key_room(len(asked))
     number = np.full(len(facts.patients), -1, np.int64)
+    number[who] = 0
+    asked = np.flatnonzero(number == 0)
+    check_key_room(len(asked))
     number[asked] = np.arange(len(asked))
-    owner = number[facts.patient]
+    local, owner = number[who], number[facts.patient]
     wanted = (owner >= 0) & _USED[facts.signal]
     if not wanted.all():
         facts, owner = facts.take(wanted), owner[wanted]

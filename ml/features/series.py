@@ -92,7 +92,7 @@ def lay_out(held: Holdings) -> Series:
     signal = held.signal[rows]
     value = np.where(value == ABSENT, 0, value)
     if (arms := np.flatnonzero(signal == _ARM)).size:
-        control = np.isin(held.code[rows[arms]], _ARM_CODES)
+        control = (held.code[rows[arms]][:, None] == _ARM_CODES).any(axis=1)
         treated = held.extra[rows[arms]] != 0
         value[arms] = np.where(treated, np.where(control, CONTROL, TREATMENT), NEVER_TREATED)
     columns = [[slot[rows]], [held.patient[rows]], [held.event[rows]], [held.start[rows]], [held.stop[rows]], [value]]

@@ -19,7 +19,6 @@ from ml.features.table import HOUR
 
 ONE, SIX, DAY, DAY_BEFORE, THREE_DAYS, BASELINE = range(6)
 """Windows: 1 h, 6 h, 24 h, 24 h to 48 h ago, 72 h, baseline period."""
-WINDOW_COUNT = 6
 _EDGES = (0, HOUR, 6 * HOUR, 24 * HOUR, 48 * HOUR, 72 * HOUR)
 _UPPER = np.array([0, 0, 0, 3, 0, 6])
 _LOWER = np.array([1, 2, 3, 4, 5, 7])
@@ -45,10 +44,13 @@ class Moments:
     greatest: Int
 
 
-def moments(series: Series, patient: Int, as_of: Int, baseline: tuple[Int, Int], *, by_row: bool = False) -> Moments:
+def moments(
+    series: Series, patient: Int, as_of: Int, baseline: tuple[Int, Int], *, by_row: bool | None = None
+) -> Moments:
     """Sums of all windows. `baseline`: first and last second of the period per pair, last < first where there is none.
 
-    `by_row` takes the slow way for every pair (for tests: the integers must be the same).
+    `by_row` asks for the way row by row, or against it where it can be avoided; by default the cheaper is taken.
+    The integers are the same.
     """
     signs = np.arange(SIGN_SLOTS)
     base = series_key(patient[:, None], signs[None, :])
@@ -56,10 +58,16 @@ def moments(series: Series, patient: Int, as_of: Int, baseline: tuple[Int, Int],
     times = np.stack([*(as_of - edge for edge in _EDGES), np.maximum(np.minimum(last, as_of), first - 1), first - 1])
     places = series.find(base[None], times[:, :, None])
     x = centred(series)
+    rows = int((places[0] - places[5]).sum() + (places[6] - places[7]).sum())
+    if by_row is None:
+        # A few questions about a long history: adding up their rows is less work than prefixes over all rows.
+        by_row = rows <= len(series)
+    if by_row:
+        result = Moments(*(np.zeros((count, *base.shape), np.int64) for count in (6, 6, 6, 6, 6, 6, 3, 3)))
+        _by_row(series, x, places, as_of, np.ones(base.shape, np.bool_), result)
+        return result
     lasting = series.stop == INFINITE
     known, quick = _quick(series, lasting, base, as_of)
-    if by_row:
-        quick = np.zeros_like(quick)
     result = _by_prefix(series, x, lasting, np.minimum(places, known[None]), as_of)
     if not quick.all():
         _by_row(series, x, places, as_of, ~quick, result)
@@ -162,17 +170,17 @@ def _sum_spans(
     value = np.where(holds, x[rows], np.int16(0)).astype(np.int64)
     recent = np.tile(np.arange(low.shape[1]) != BASELINE, len(low))
     when = np.where(holds & np.repeat(recent, lengths), series.event[rows] - now, 0)
-    sums = np.zeros(len(rows) + 1, np.int64)
-
-    def total(column: Int) -> Int:
-        np.cumsum(column, out=sums[1:])
-        span = (sums[bounds[1:]] - sums[bounds[:-1]]).reshape(low.shape)
-        nested = np.cumsum(span[:, :5], axis=1)
-        return np.stack([nested[:, 0], nested[:, 1], nested[:, 2], span[:, 3], nested[:, 4], span[:, 5]])
-
-    for target, column in ((into.n, holds.astype(np.int64)), (into.x, value), (into.xx, value * value),
-                           (into.t, when), (into.tt, when * when), (into.tx, when * value)):  # fmt: skip
-        target[:, pairs, signs] = total(column)
+    running = np.zeros((6, len(rows) + 1), np.int64)
+    for row, column in enumerate((holds, value, value * value, when, when * when, when * value)):
+        running[row, 1:] = column
+    np.cumsum(running, axis=1, out=running)
+    span = (running[:, bounds[1:]] - running[:, bounds[:-1]]).reshape(6, *low.shape)
+    nested = np.cumsum(span[:, :, :5], axis=2)
+    for target, whole, alone in zip((into.n, into.x, into.xx, into.t, into.tt, into.tx), nested, span, strict=True):
+        target[:3, pairs, signs] = whole.T[:3]
+        target[DAY_BEFORE, pairs, signs] = alone[:, 3]
+        target[THREE_DAYS, pairs, signs] = whole[:, 4]
+        target[BASELINE, pairs, signs] = alone[:, 5]
     for target, pick, fill in ((into.least, np.minimum, _BIG), (into.greatest, np.maximum, -_BIG)):
         padded = np.append(np.where(holds, x[rows], np.int16(fill)), np.int16(fill))
         span = pick.reduceat(padded, bounds[:-1])
