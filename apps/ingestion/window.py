@@ -22,6 +22,7 @@ import pyarrow as pa
 import redis
 from django.conf import settings
 
+from apps.core.errors import Unavailable
 from ml.facts import Facts
 from ml.features import TABLE_DIGEST
 from ml.window import Window, pack, unpack
@@ -47,17 +48,19 @@ class Due(NamedTuple):
 
 
 class WindowStore:
-    """Reads and writes windows. One live loop writes; any number of processes read."""
+    """Reads and writes windows. One live loop writes; any number of processes read.
 
-    def __init__(self, client: redis.Redis) -> None:
+    ``client`` is a redis client that answers in bytes (the library's types cannot tell).
+    """
+
+    def __init__(self, client: Any) -> None:
         self.client = client
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
     def whole(self) -> bool:
         """Whether the windows are there and were built by these tables; if not they must be rebuilt from bronze."""
-        stamp = self.client.get(STAMP)
-        return stamp is not None and bytes(stamp) == BUILT_BY.encode()
+        return self.client.get(STAMP) == BUILT_BY.encode()
 
     def windows(self, patients: Sequence[str]) -> dict[str, Window]:
         """The windows of those patients who have one."""
@@ -72,8 +75,16 @@ class WindowStore:
     def load_many(self, patients: Sequence[str]) -> tuple[Facts, Watermarks]:
         """Facts of several patients ("trial/patient"), and what of each one's events they rest on.
 
-        A patient without a window is among ``facts.patients`` without facts, and has no watermark.
+        A patient without a window is among ``facts.patients`` without facts, and has no watermark. Unavailable while
+        the windows are being built: an answer from half a window would be wrong.
         """
+        if not self.whole():
+            raise Unavailable(
+                "The patients' recent events are being read again.",
+                cure="Ask again in a minute; if it stays so, see whether the live loop runs.",
+                code="windows_missing",
+                extra={"retry_after": 30},
+            )
         found = self.windows(list(dict.fromkeys(patients)))
         facts = Facts.concat([*(window.facts for window in found.values()), Facts.empty(sorted(set(patients)))])
         return facts, {name: window.watermark for name, window in found.items()}

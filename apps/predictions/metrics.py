@@ -35,3 +35,11 @@ class RecentErrors:
 
 
 recent = RecentErrors()
+
+LIVE_DELAY = Histogram(
+    "live_prediction_delay_seconds",
+    "From the record's timestamp of the first event that asked for a score to the stored prediction.",
+    buckets=(0.25, 0.5, 1, 2, 5, 10, 30, 60, 90, 120, 300),
+)
+LIVE_PREDICTIONS = Counter("live_predictions_total", "Predictions of the live loop.")
+LIVE_LAG = Gauge("live_loop_lag", "Messages on the broker that the live loop has not read yet.")
