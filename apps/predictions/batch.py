@@ -27,13 +27,18 @@ ROWS_A_TIME = 1000
 
 
 def predict_days(context: dict[str, Any], report: Callable[[str, int, int], None]) -> dict[str, Any]:
-    """Inputs: trial. Outputs: predictions, indeterminate. Days already answered by the serving version are left out."""
+    """Inputs: trial, last_days (optional). Outputs: predictions, indeterminate.
+
+    Days already answered by the serving version are left out.
+    """
     trial_id = str(context["trial"])
     forget()
     serving = current(trial_id)
     if serving is None:
         raise Unavailable(
-            f"No model serves trial {trial_id}.", cure="Two model approvers sign for a version in the admin.", code="no_model"
+            f"No model serves trial {trial_id}.",
+            cure="Two model approvers sign for a version in the admin.",
+            code="no_model",
         )
     done = set(
         Prediction.objects.filter(trial_id=trial_id, model_version=serving.model_version, source="batch").values_list(
@@ -41,7 +46,7 @@ def predict_days(context: dict[str, Any], report: Callable[[str, int, int], None
         )
     )
     answered = {(patient, int(as_of.timestamp())) for patient, as_of in done}
-    table = _features(trial_id)
+    table = _features(trial_id, context.get("last_days"))
     if table.num_rows == 0:
         raise Conflict(f"Trial {trial_id} has no features yet.", cure="Run the features job first.", code="no_features")
     names = [f"{trial_id}/{patient}" for patient in table["patient_id"].to_pylist()]
@@ -64,14 +69,14 @@ def _parts(rows: list[int]) -> Iterator[list[int]]:
         yield rows[start : start + ROWS_A_TIME]
 
 
-def _features(trial_id: str) -> pa.Table:
-    """All feature rows of the trial, by patient and time."""
+def _features(trial_id: str, last_days: int | None) -> pa.Table:
+    """Feature rows of the trial, of all days or the last ones, by patient and time."""
     store = lake()
     parts = []
-    for info in store.list("features/"):
-        if info.path.endswith(".parquet"):
-            part = pq.read_table(io.BytesIO(store.get(info.path)))
-            parts.append(part.filter(pc.equal(part["trial_id"], trial_id)))
+    paths = sorted(info.path for info in store.list("features/") if info.path.endswith(".parquet"))
+    for path in paths[-last_days:] if last_days else paths:
+        part = pq.read_table(io.BytesIO(store.get(path)))
+        parts.append(part.filter(pc.equal(part["trial_id"], trial_id)))
     if not parts:
         return pa.table({"trial_id": pa.array([], pa.string())})
     return pa.concat_tables(parts).sort_by([("patient_id", "ascending"), ("as_of", "ascending")])

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 
 from apps.audit.actors import Actor
 from apps.core.errors import DomainError, Unavailable
@@ -46,7 +46,7 @@ class Gatherer:
 
     def __init__(self, answer_group: Answerer) -> None:
         self._answer = answer_group
-        self._waiting: queue.Queue[Request] = queue.Queue(LONGEST_QUEUE)
+        self._waiting: queue.Queue[Request | None] = queue.Queue(LONGEST_QUEUE)
         self._start = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -57,14 +57,18 @@ class Gatherer:
             self._waiting.put_nowait(request)
         except queue.Full:
             raise Unavailable(
-                "Too many questions are waiting.", cure="Send the request again after a second.", extra={"retry_after": 1}
+                "Too many questions are waiting.",
+                cure="Send the request again after a second.",
+                extra={"retry_after": 1},
             ) from None
         try:
             return request.done.result(timeout=PATIENCE_SECONDS)
         except TimeoutError:
             request.done.cancel()
             raise Unavailable(
-                "The answer took too long.", cure="Send the request again after a few seconds.", extra={"retry_after": 5}
+                "The answer took too long.",
+                cure="Send the request again after a few seconds.",
+                extra={"retry_after": 5},
             ) from None
 
     def _ensure_thread(self) -> None:
@@ -74,16 +78,38 @@ class Gatherer:
                     self._thread = threading.Thread(target=self._work, name="gather", daemon=True)
                     self._thread.start()
 
+    def stop(self) -> None:
+        """Answer what waits, then end the thread and its database connection; the next question starts another."""
+        with self._start:
+            thread, self._thread = self._thread, None
+        if thread is not None and thread.is_alive():
+            self._waiting.put(None)
+            thread.join(PATIENCE_SECONDS)
+
     def _work(self) -> None:
-        while True:
-            group = [self._waiting.get()]
-            while len(group) < MOST_TOGETHER:
-                try:
-                    group.append(self._waiting.get_nowait())
-                except queue.Empty:
-                    break
-            close_old_connections()
-            self._settle([request for request in group if request.done.set_running_or_notify_cancel()])
+        try:
+            while (group := self._next_group()) is not None:
+                close_old_connections()
+                self._settle([request for request in group if request.done.set_running_or_notify_cancel()])
+        finally:
+            connection.close()
+
+    def _next_group(self) -> list[Request] | None:
+        """Everything that waits now, at least one; None when told to stop."""
+        first = self._waiting.get()
+        if first is None:
+            return None
+        group = [first]
+        while len(group) < MOST_TOGETHER:
+            try:
+                following = self._waiting.get_nowait()
+            except queue.Empty:
+                break
+            if following is None:
+                self._waiting.put(None)
+                break
+            group.append(following)
+        return group
 
     def _settle(self, group: list[Request]) -> None:
         if not group:

@@ -41,7 +41,9 @@ def once(who: Identity | None, ask: Callable[[], Prediction]) -> Prediction:
         )
         if row.body_sha256 != body:
             raise Conflict(
-                "This Idempotency-Key was used with another body.", cure="Use a new key for a new question.", code="idempotency"
+                "This Idempotency-Key was used with another body.",
+                cure="Use a new key for a new question.",
+                code="idempotency",
             )
         if row.prediction is not None:
             return row.prediction

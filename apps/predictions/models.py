@@ -35,7 +35,9 @@ class Prediction(InsertOnly):
     trial = models.ForeignKey(
         "patients.Trial", on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
     )
-    patient = models.ForeignKey("patients.Patient", on_delete=models.PROTECT, related_name="predictions", db_index=False)
+    patient = models.ForeignKey(
+        "patients.Patient", on_delete=models.PROTECT, related_name="predictions", db_index=False
+    )
     as_of = models.DateTimeField()
     probability = models.FloatField(null=True, blank=True)
     logit = models.FloatField(null=True, blank=True)
@@ -80,7 +82,9 @@ class NotReplayable(InsertOnly):
     A row beside the prediction, because a prediction is never changed.
     """
 
-    prediction = models.OneToOneField(Prediction, on_delete=models.PROTECT, primary_key=True, related_name="not_replayable")
+    prediction = models.OneToOneField(
+        Prediction, on_delete=models.PROTECT, primary_key=True, related_name="not_replayable"
+    )
     reason = models.TextField()
     at = models.DateTimeField(default=clock.now)
 
@@ -91,7 +95,9 @@ class NotReplayable(InsertOnly):
 class IdempotentAnswer(models.Model):
     """The answer that belongs to an idempotency key of a caller, for 24 hours."""
 
-    name = models.CharField(max_length=160, primary_key=True, help_text="Prefix of the API key, colon, idempotency key.")
+    name = models.CharField(
+        max_length=160, primary_key=True, help_text="Prefix of the API key, colon, idempotency key."
+    )
     body_sha256 = models.CharField(max_length=64)
     prediction = models.ForeignKey(Prediction, on_delete=models.PROTECT, related_name="+", null=True)
     created_at = models.DateTimeField(default=clock.now)

@@ -93,7 +93,8 @@ def replay(predictions: Iterable[UUID]) -> Iterator[Verdict]:
     """Replay and compare: features, probability, logit, level, contributions."""
     work = tasks(predictions)
     stored = {
-        row.pk: row for row in Prediction.objects.filter(pk__in=[t.prediction for t in work]).select_related("not_replayable")
+        row.pk: row
+        for row in Prediction.objects.filter(pk__in=[t.prediction for t in work]).select_related("not_replayable")
     }
     for task, again in answers_again(work):
         yield _judge(stored[task.prediction], again)

@@ -23,7 +23,8 @@ class StrictJsonParser(BaseParser):
         body = stream.read(MAX_BODY_BYTES + 1)
         if len(body) > MAX_BODY_BYTES:
             raise TooLarge(
-                f"The body has more than {MAX_BODY_BYTES // 1024} KiB.", cure="Send one patient and one timestamp a request."
+                f"The body has more than {MAX_BODY_BYTES // 1024} KiB.",
+                cure="Send one patient and one timestamp a request.",
             )
         try:
             return orjson.loads(body)

@@ -9,13 +9,20 @@ from rest_framework import serializers
 from ml.contracts.events import ID_PATTERN
 
 
+class OffsetDateTime(serializers.DateTimeField):
+    """A time as it was written: one without an offset stays without, so that it can be refused and not guessed."""
+
+    def enforce_timezone(self, value: Any) -> Any:
+        return value
+
+
 class PredictRequest(serializers.Serializer[dict[str, Any]]):
     """About whom, and as of when. A timestamp needs its offset; without one the study's now is taken."""
 
-    patient_id = serializers.RegexField(ID_PATTERN, max_length=64, help_text="Pseudonymous identifier in the key's trial.")
-    timestamp = serializers.DateTimeField(
-        required=False, default_timezone=None, help_text="ISO 8601 with offset; at most 60 s from the study's now."
+    patient_id = serializers.RegexField(
+        ID_PATTERN, max_length=64, help_text="Pseudonymous identifier in the key's trial."
     )
+    timestamp = OffsetDateTime(required=False, help_text="ISO 8601 with offset; at most 60 s from the study's now.")
 
 
 class RiskFactor(serializers.Serializer[dict[str, Any]]):

@@ -13,6 +13,8 @@ urlpatterns = [
     path("predict", PredictView.as_view(), name="api-predict-alias"),
     path("health", HealthView.as_view(), name="health"),
     path("metrics", metrics, name="metrics"),
-    path("api/openapi.json", SpectacularAPIView.as_view(authentication_classes=(), permission_classes=()), name="openapi"),
+    path(
+        "api/openapi.json", SpectacularAPIView.as_view(authentication_classes=(), permission_classes=()), name="openapi"
+    ),
     path("api/docs", documentation, name="api-docs"),
 ]

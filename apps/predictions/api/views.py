@@ -78,7 +78,10 @@ class PredictView(Api):
         responses={200: PredictAnswer, **PROBLEMS},
         parameters=[
             OpenApiParameter(
-                "Idempotency-Key", str, OpenApiParameter.HEADER, description="The same key and body give the same answer for 24 h."
+                "Idempotency-Key",
+                str,
+                OpenApiParameter.HEADER,
+                description="The same key and body give the same answer for 24 h.",
             )
         ],
         summary="The risk of an adverse event of one patient, now",
@@ -102,9 +105,7 @@ class PredictView(Api):
         identity = idempotency.identity(request.headers.get("Idempotency-Key"), key, _digest(request.data))
         prediction = idempotency.once(
             identity,
-            lambda: gatherer.ask(
-                Request(trial_id, patient.key, as_of, actor_of(request), correlation.get())
-            ),
+            lambda: gatherer.ask(Request(trial_id, patient.key, as_of, actor_of(request), correlation.get())),
         )
         LATENCY.labels(source="api").observe(time.perf_counter() - began)
         COUNT.labels(source="api", level=prediction.level).inc()
@@ -122,7 +123,9 @@ def as_of_seconds(timestamp: datetime | None, profile: StudyProfile) -> int:
     if timestamp is None:
         return now
     if timestamp.tzinfo is None:
-        raise Invalid("The timestamp has no offset from UTC.", cure="Write it like 2026-01-31T08:00:00Z.", code="no_offset")
+        raise Invalid(
+            "The timestamp has no offset from UTC.", cure="Write it like 2026-01-31T08:00:00Z.", code="no_offset"
+        )
     asked = math.ceil(timestamp.timestamp())
     named = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if asked > now + TOLERANCE_SECONDS:
@@ -168,7 +171,9 @@ class HealthView(Api):
     permission_classes = (AllowAny,)
     throttle_classes = ()
 
-    @extend_schema(responses={200: OpenApiResponse(description="Ready."), 503: OpenApiResponse(description="Not ready.")})
+    @extend_schema(
+        responses={200: OpenApiResponse(description="Ready."), 503: OpenApiResponse(description="Not ready.")}
+    )
     def get(self, request: ApiRequest) -> Response:
         """Each check by name: healthy or not, and a sentence."""
         ready, outcomes = health.run(part="api")

@@ -1,0 +1,27 @@
+"""`manage.py demo_prepare`: everything the demonstration needs before its first page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.core.errors import DomainError
+from apps.portal import demo
+
+
+class Command(BaseCommand):
+    help = "Prepares the demonstration: simulated history, silver, features, a model, signatures. Goes on where it stopped."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            demo.prepare(self._say)
+        except DomainError as error:
+            raise CommandError(str(error)) from error
+        Path(settings.VAR_DIR, "welcome.txt").write_text(demo.welcome())
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
