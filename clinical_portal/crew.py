@@ -40,7 +40,7 @@ HURRY_SECONDS = 3.0
 Say = Callable[[str], None]
 
 
-class FollowingProcess(honcho.process.Process):  # type: ignore[misc]
+class FollowingProcess(honcho.process.Process):
     """honcho's process whose child and wrapper both die with the supervisor, even when that is killed."""
 
     def run(self, events: Any = None, ignore_signals: bool = False) -> None:
@@ -53,7 +53,7 @@ def _following_popen(command: str, **options: Any) -> honcho.process.Popen:
     return honcho.process.Popen(command, preexec_fn=processes.die_with_parent(signal.SIGTERM), **options)
 
 
-class LogPrinter(Printer):  # type: ignore[misc]
+class LogPrinter(Printer):
     """Every line goes to ``var/log/<process>.log``; the terminal shows warnings and worse, as sentences."""
 
     def __init__(self, folder: Path, say: Say) -> None:
@@ -116,7 +116,7 @@ class Member:
         return bool(self.entry) and "returncode" not in self.entry
 
 
-class Crew(Manager):  # type: ignore[misc]
+class Crew(Manager):
     """The processes of one ``make run``. ``run`` returns the exit code when all have stopped."""
 
     def __init__(self, var_dir: Path, say: Say) -> None:

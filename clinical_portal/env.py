@@ -24,7 +24,6 @@ DEPLOYMENTS: tuple[Deployment, ...] = ("local", "test", "production")
 
 #: Text that shows a secret was never chosen; compared without case.
 WEAK_WORDS = ("changeme", "change-me", "secret", "password", "insecure", "example", "minioadmin", "default", "test")
-SECRET_LENGTH = 32
 
 
 class ConfigurationError(Exception):
@@ -45,6 +44,7 @@ class Variable:
     local: str | None = None
     required: bool = False
     secret: bool = False
+    least: int = 32  # characters of a secret
     example: str = ""
 
 
@@ -57,6 +57,7 @@ VARIABLES: tuple[Variable, ...] = (
         "Django's signing key",
         required=True,
         secret=True,
+        least=50,
         example="the output of `openssl rand -base64 48`",
     ),
     Variable(
@@ -213,7 +214,7 @@ class Environment:
             return False
         raise ConfigurationError(f"{name} is {value!r}: write true or false.")
 
-    def list(self, name: str) -> list[str]:
+    def words(self, name: str) -> list[str]:
         return [part.strip() for part in self.text(name).split(",") if part.strip()]
 
     def redis_url(self, database: int) -> str:
@@ -241,7 +242,7 @@ class Environment:
             value = self._source.get(variable.name, "")
             if variable.required and not value:
                 found.append(self._missing(variable))
-            elif variable.secret and value and (weakness := _weakness(value)):
+            elif variable.secret and value and (weakness := _weakness(value, variable.least)):
                 found.append(f"{variable.name} {weakness}. Set it to a random value: `openssl rand -base64 48`.")
         lake = self._source.get("LAKE_URL", "")
         if lake.startswith("file:"):
@@ -310,10 +311,10 @@ class Environment:
         return path.read_text()
 
 
-def _weakness(value: str) -> str:
+def _weakness(value: str, least: int) -> str:
     """Why a secret is weak, or ""."""
-    if len(value) < SECRET_LENGTH:
-        return f"has {len(value)} characters; {SECRET_LENGTH} are the least"
+    if len(value) < least:
+        return f"has {len(value)} characters; {least} are the least"
     if any(word in value.lower() for word in WEAK_WORDS if len(word) > 5):
         return "contains a word that shows it was never chosen"
     if len(set(value)) < 8:

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
@@ -34,9 +35,9 @@ def say(line: str) -> None:
     print(f"-- {line}", flush=True)
 
 
-def run(*command: str | Path, **options: object) -> None:
+def run(*command: str | Path, **options: Any) -> None:
     """Run a command with its output shown; Failed when it fails."""
-    if code := subprocess.call([str(part) for part in command], cwd=ROOT, **options):  # type: ignore[call-overload]
+    if code := subprocess.call([str(part) for part in command], cwd=ROOT, **options):
         raise Failed(
             f"`{' '.join(str(part) for part in command[:6])} …` ended with code {code}: see above, then run make again"
         )
@@ -167,7 +168,7 @@ def browser() -> None:
         say("no Chromium, and no right to install it: browser tests will skip")
         return
     say("installing Chromium for the browser tests")
-    quiet = {"stdout": subprocess.DEVNULL, "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
     try:
         run("apt-get", "update", "-qq", **quiet)
         run("apt-get", "install", "-qq", "-y", "--no-install-recommends", "chromium", **quiet)

@@ -45,7 +45,8 @@ class Identity:
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.created) < 0.05
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+            living = process.status() != psutil.STATUS_ZOMBIE
+            return process if same and living else None
         except psutil.Error:
             return None
 
@@ -57,7 +58,7 @@ class Identity:
 def runs(pid: int) -> bool:
     """Whether ``pid`` is a process that is not merely waiting to be reaped."""
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
 

@@ -15,8 +15,8 @@ from clinical_portal.schedule import beat_schedule
 
 SECRET_KEY = env.text("SECRET_KEY")
 DEBUG = False
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS")
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS")
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS")
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 ROOT_URLCONF = "clinical_portal.urls"
 ASGI_APPLICATION = "clinical_portal.asgi.application"
 WSGI_APPLICATION = "clinical_portal.wsgi.application"
@@ -95,7 +95,10 @@ DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": env.redis_url(3)}}
 CHANNEL_LAYERS = {
-    "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [env.redis_url(2)]}},
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": [{"address": env.redis_url(2), "socket_timeout": 30}]},
+    },
 }
 
 # --- who may come in -------------------------------------------------------------------------------------------------
@@ -193,9 +196,10 @@ CELERY_BEAT_SCHEDULE = beat_schedule()
 
 # --- ours ------------------------------------------------------------------------------------------------------------
 DEFAULT_TRIAL_ID = env.text("DEFAULT_TRIAL_ID")
+DEMO_ALLOWED = False  # people whose passwords lie in var/, and who sign at once
 VAR_DIR = env.var_dir
 REDIS_URL = env.redis_url(0)  # the online window
-KAFKA_BOOTSTRAP_SERVERS = env.list("KAFKA_BOOTSTRAP_SERVERS")
+KAFKA_BOOTSTRAP_SERVERS = env.words("KAFKA_BOOTSTRAP_SERVERS")
 KAFKA_GROUP_ID = env.text("KAFKA_GROUP_ID")
 LAKE_URL = env.text("LAKE_URL")
 S3_ENDPOINT = env.text("S3_ENDPOINT")
