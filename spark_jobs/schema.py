@@ -22,3 +22,6 @@ PIECES = "kind string, topic string, place int, payload binary"
 
 WRITTEN = "topic string, day int, report string"
 """What became of one day of a topic, as JSON."""
+
+FILES = "topic string, path string, sha256 string"
+"""A silver object to be read, and what it must hash to."""

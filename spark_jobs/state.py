@@ -31,7 +31,7 @@ class TopicState:
     claims: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Object → topic_id, epoch, sha256, days."""
     partitions: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Path → day, rows, bytes, sha256; of silver."""
+    """Path → day, rows, bytes, sha256, until (trial → newest known_time); of silver."""
     quarantine: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Path → day, rows, bytes, sha256; of quarantine."""
     unknown: dict[str, list[str]] = field(default_factory=dict)

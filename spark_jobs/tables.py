@@ -46,6 +46,16 @@ def quarantine_path(topic: str, day: int) -> str:
     return f"quarantine/{topic}/date={date_text(day)}/part.parquet"
 
 
+def features_path(day: int) -> str:
+    """Where the feature rows of one day lie, of all trials."""
+    return f"features/date={date_text(day)}/part.parquet"
+
+
+def labels_path(trial: str, known_by: int) -> str:
+    """Where a trial's labels as known by a time (seconds) lie."""
+    return f"labels/{trial}/as_of={known_by}/part.parquet"
+
+
 class Written(NamedTuple):
     """An object as written."""
 
@@ -81,6 +91,11 @@ def write_table(lake: Lake, path: str, table: pa.Table, known: str | None = None
     if digest != known:
         lake.put(path, data)
     return Written(path, table.num_rows, len(data), digest)
+
+
+def parquet_digest(table: pa.Table) -> str:
+    """SHA-256 of a table as Parquet."""
+    return hashlib.sha256(parquet(table)).hexdigest()
 
 
 def read_table(lake: Lake, path: str, schema: pa.Schema, sha256: str | None = None) -> pa.Table:
@@ -126,6 +141,11 @@ def new_claims(lake: Lake, topic: str, ends: Mapping[str, int]) -> NewClaims:
 def claims_frame(spark: SparkSession, claims: list[ClaimRef], tasks: int) -> DataFrame:
     """Claims as a frame of schema `CLAIMS`, dealt out evenly to the tasks."""
     return spark.createDataFrame(claims, CLAIMS).repartition(max(1, min(tasks, len(claims))))
+
+
+def files_frame(spark: SparkSession, files: list[tuple[str, str, str]], schema: str, tasks: int) -> DataFrame:
+    """Objects to be read as a frame of `schema`, dealt out evenly to the tasks."""
+    return spark.createDataFrame(files, schema).repartition(max(1, min(tasks, len(files))))
 
 
 def read_json(lake: Lake, path: str) -> dict[str, Any] | None:

@@ -38,8 +38,9 @@ from spark_jobs.tables import (
     write_table,
 )
 from spark_jobs.transforms.affected import Affected, affected
-from spark_jobs.transforms.cleaning import CONTEXT, KEYS, ClaimRef, Cleaner, Plan, bucket, day
+from spark_jobs.transforms.cleaning import CONTEXT, KEYS, ClaimRef, Cleaner, Plan, bucket, day, known_until
 
+_KEPT = ("rows", "bytes", "sha256", "until")
 ROWS_A_BUCKET = 150_000
 BATCH_ROWS = 1_000
 _WRITTEN = pa.schema([("topic", pa.large_string()), ("day", pa.int32()), ("report", pa.large_string())])
@@ -176,7 +177,8 @@ def _day(lake: Lake, known: dict[str, str]) -> Callable[[pa.Table], pa.Table]:
         partitions = []
         for site, rows in made.sites.items():
             path = silver_path(topic, place, site)
-            partitions.append(write_table(lake, path, rows, known.get(path))._asdict())
+            put = write_table(lake, path, rows, known.get(path))._asdict()
+            partitions.append({**put, "until": known_until(rows)})
         aside = []
         if made.quarantine.num_rows:
             path = quarantine_path(topic, place)
@@ -235,7 +237,7 @@ def _apply(topics: dict[str, _Topic], spans: dict[str, Affected], written: list[
         for kind, objects in (("partitions", topic.state.partitions), ("quarantine", topic.state.quarantine)):
             for part in report[kind]:
                 path = part["path"]
-                objects[path] = {"day": report["day"], **{key: part[key] for key in ("rows", "bytes", "sha256")}}
+                objects[path] = {"day": report["day"], **{key: part[key] for key in _KEPT if key in part}}
                 topic.outdated.discard(path)
         if report["report"]["unknown"]:
             topic.state.unknown[str(report["day"])] = report["report"]["unknown"]

@@ -163,6 +163,12 @@ def day(topic: str, pieces: Iterable[Piece]) -> Day:
     return Day(sites, aside, _report(rows, aside, duplicates))
 
 
+def known_until(rows: pa.Table) -> dict[str, int]:
+    """Trial → the newest known_time of its rows."""
+    newest = rows.select(["trial_id", "known_time"]).group_by("trial_id").aggregate([("known_time", "max")]).to_pylist()
+    return {row["trial_id"]: row["known_time_max"] for row in newest}
+
+
 def _report(rows: pa.Table, aside: pa.Table, duplicates: pa.Table) -> dict[str, Any]:
     unknown = aside.filter(pc.equal(aside["rule"], "unknown_patient"))
     flags = rows["flags"].combine_chunks()
