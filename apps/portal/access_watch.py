@@ -67,7 +67,9 @@ def verdicts(connections: list[Watched]) -> list[tuple[Watched, str]]:
     sessions = set(Session.objects.filter(pk__in=keys, expire_date__gt=clock.now()).values_list("pk", flat=True))
     roles = permissions.PERMISSIONS["view_board"].roles
     granted = set(
-        RoleGrant.objects.filter(user_id__in=people, revoked_at__isnull=True, role__in=roles).values_list("user_id", "trial_id")
+        RoleGrant.objects.filter(user_id__in=people, revoked_at__isnull=True, role__in=roles).values_list(
+            "user_id", "trial_id"
+        )
     )
     found = []
     for connection in connections:

@@ -52,7 +52,7 @@ class TrialConsumer(AsyncJsonWebsocketConsumer):
         watch.add(self)
         await self.send_json({"type": "hello", **await self._fresh()})
 
-    async def disconnect(self, code: int) -> None:
+    async def disconnect(self, code: int) -> None:  # noqa: ARG002 - the framework hands it
         watch.remove(self)
         if getattr(self, "flush_task", None) is not None:
             self.flush_task.cancel()

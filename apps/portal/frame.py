@@ -68,7 +68,12 @@ def frame(user: User, trial: Trial | None, *, section: str = "", blinded: bool =
             if trial is not None and roles & permissions.PERMISSIONS[action].roles
         ],
         trials=[
-            TrialChoice(one.name, f"{one.pk}{', simulated data' if one.simulated else ''}", reverse("portal:board", args=[one.pk]), trial is not None and one.pk == trial.pk)
+            TrialChoice(
+                one.name,
+                f"{one.pk}{', simulated data' if one.simulated else ''}",
+                reverse("portal:board", args=[one.pk]),
+                trial is not None and one.pk == trial.pk,
+            )
             for one in visible
         ],
         trial_id=trial.pk if trial else "",

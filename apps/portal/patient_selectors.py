@@ -29,7 +29,9 @@ class Record:
 def newest_prediction(viewer: Viewer, patient: Patient) -> Prediction | None:
     """The score in force now, with its model."""
     limit = viewer.now + timedelta(seconds=60)
-    found = Prediction.objects.filter(patient=patient, as_of__lte=limit).select_related("model_version", "profile_version")
+    found = Prediction.objects.filter(patient=patient, as_of__lte=limit).select_related(
+        "model_version", "profile_version"
+    )
     return found.order_by("-as_of", "-id").first()
 
 
@@ -46,7 +48,9 @@ def newest_vitals(viewer: Viewer, patient: Patient) -> VitalSigns | None:
 
 def newest_by_analyte(viewer: Viewer, patient: Patient) -> dict[str, LabResult]:
     """The newest result of every analyte, in one query."""
-    found = LabResult.objects.filter(_known(viewer), patient=patient).exclude(analyte="").order_by("analyte", "-event_time")
+    found = (
+        LabResult.objects.filter(_known(viewer), patient=patient).exclude(analyte="").order_by("analyte", "-event_time")
+    )
     return {row.analyte: row for row in found.distinct("analyte")}
 
 
@@ -61,7 +65,9 @@ def span(viewer: Viewer, patient: Patient) -> tuple[datetime | None, datetime | 
     """First and last moment of anything recorded of the patient."""
     moments: list[datetime] = []
     for model in (VitalSigns, LabResult):
-        found = model.objects.filter(_known(viewer), patient=patient).aggregate(first=Min("event_time"), last=Max("event_time"))
+        found = model.objects.filter(_known(viewer), patient=patient).aggregate(
+            first=Min("event_time"), last=Max("event_time")
+        )
         moments += [moment for moment in found.values() if moment is not None]
     if patient.enrolled_at:
         moments.append(patient.enrolled_at)
@@ -75,7 +81,9 @@ def record(viewer: Viewer, patient: Patient, start: datetime, end: datetime) -> 
     lasting = Q(event_time__lte=end) & (Q(event_time__gte=start) | Q(end_time__isnull=True) | Q(end_time__gte=start))
     return Record(
         predictions=list(
-            Prediction.objects.filter(patient=patient, as_of__gte=start, as_of__lte=min(end, viewer.now + timedelta(seconds=60)))
+            Prediction.objects.filter(
+                patient=patient, as_of__gte=start, as_of__lte=min(end, viewer.now + timedelta(seconds=60))
+            )
             .select_related("model_version")
             .only("as_of", "probability", "level", "model_version__version", "model_version__name", "source")
             .order_by("as_of", "id")[:MOST_ROWS]

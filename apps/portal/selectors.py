@@ -14,13 +14,10 @@ from apps.patients.models import Site
 from apps.portal.viewer import Viewer
 from apps.predictions.models import Prediction
 from apps.registry.models import ModelVersion
+from ml.clinical.news2 import PARAMETERS
 
 SPARK_SAMPLES = 41
 EARLIER = timedelta(hours=4)
-#: What NEWS2 is made of.
-SIGNS = (
-    "heart_rate", "blood_pressure_systolic", "temperature", "spo2", "respiratory_rate", "supplemental_oxygen", "consciousness",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ def board_rows(viewer: Viewer, *, site: str = "", query: str = "") -> list[Board
     sql = f"""
         SELECT p.key, p.patient_id, p.site_id, coalesce(s.site_id, ''), coalesce(s.timezone, 'UTC'), p.arm_name, p.enrolled_at,
                n.id, n.as_of, n.probability, n.level, n.reasons, n.top_factors, n.features, n.created_at,
-               e.as_of, e.probability, e.level, v.event_time, {", ".join(f"v.{sign}" for sign in SIGNS)}
+               e.as_of, e.probability, e.level, v.event_time, {", ".join(f"v.{sign}" for sign in PARAMETERS)}
         FROM patients_patient p
         LEFT JOIN patients_site s ON s.key = p.site_id
         LEFT JOIN LATERAL (
@@ -94,7 +91,7 @@ def board_rows(viewer: Viewer, *, site: str = "", query: str = "") -> list[Board
             earlier_probability=row[16],
             earlier_level=row[17],
             vital_at=row[18],
-            signs=dict(zip(SIGNS, row[19:], strict=True)),
+            signs=dict(zip(PARAMETERS, row[19:], strict=True)),
         )
         for row in rows
     ]
@@ -132,7 +129,9 @@ def sparks(viewer: Viewer, patients: list[str], span: timedelta) -> dict[str, li
 
 def pace(trial_id: str) -> tuple[datetime | None, float | None]:
     """When the trial's newest prediction was made, and the mean gap in seconds among its last fifty."""
-    made = list(Prediction.objects.filter(trial_id=trial_id).order_by("-created_at").values_list("created_at", flat=True)[:50])
+    made = list(
+        Prediction.objects.filter(trial_id=trial_id).order_by("-created_at").values_list("created_at", flat=True)[:50]
+    )
     if not made:
         return None, None
     if len(made) < 10:

@@ -14,9 +14,7 @@ export function drawCharts(root) {
   for (const [element, chart] of drawn) if (!element.isConnected) { chart.destroy(); drawn.delete(element); }
   for (const element of root.querySelectorAll("[data-chart]")) {
     if (drawn.has(element) || !window.uPlot) continue;
-    const source = element.querySelector("script[type='application/json']");
-    if (!source) continue;
-    drawn.set(element, build(element, element.dataset.chart, JSON.parse(source.textContent)));
+    drawn.set(element, build(element, element.dataset.chart, JSON.parse(element.dataset.values)));
   }
 }
 
@@ -36,6 +34,8 @@ function build(element, kind, data) {
   };
   const kinds = { axis: axisRow, risk: riskRow, sign: signRow, lab: signRow, bar: barRow, square: squareRow };
   const values = kinds[kind](options, data);
+  // uPlot remembers the pen it has set: what a hook draws must leave the pen as it was
+  options.hooks.draw = options.hooks.draw.map((hook) => (chart) => { chart.ctx.save(); hook(chart); chart.ctx.restore(); });
   return new window.uPlot(options, values, element);
 }
 
@@ -56,7 +56,7 @@ function ground(chart, data, kind) {
     ctx.fillRect(x, bbox.top - 6 * pixels(), bbox.left + bbox.width - x, bbox.height + 12 * pixels());
     vertical(chart, data.now, "--text-3", []);
   }
-  for (const tick of data.ticks || []) vertical(chart, tick.t, tick.strong ? "--grid-strong" : "--grid", []);
+  for (const tick of data.ticks || []) vertical(chart, tick.t, tick.strong && kind === "axis" ? "--grid-strong" : "--grid", []);
   for (const gap of data.gaps || []) hatch(chart, gap[0], gap[1]);
   for (const line of data.lines || []) {
     horizontal(chart, line.y, "--grid-strong", [4, 3]);

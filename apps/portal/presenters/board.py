@@ -94,7 +94,12 @@ class Filters:
 
     def address(self, **changes: str) -> str:
         """The query string of this view, with changes."""
-        values = {"site": self.site, "q": self.query, "sort": "" if self.sort == "risk" else self.sort, "all": self.everything} | changes
+        values = {
+            "site": self.site,
+            "q": self.query,
+            "sort": "" if self.sort == "risk" else self.sort,
+            "all": self.everything,
+        } | changes
         return urlencode({key: value for key, value in values.items() if value})
 
 
@@ -145,12 +150,16 @@ def row(data: BoardRow, viewer: Viewer, samples: list[float | None], sort: str) 
     profile, now = viewer.profile, viewer.now
     level = words.level(data.level)
     change = marks.change(data.probability, data.earlier_probability)
-    moved = (data.probability - data.earlier_probability) if data.probability is not None and data.earlier_probability is not None else 0.0
+    moved = (
+        (data.probability - data.earlier_probability)
+        if data.probability is not None and data.earlier_probability is not None
+        else 0.0
+    )
     score_seconds = (now - data.as_of).total_seconds() if data.as_of else None
     vital_seconds = (now - data.vital_at).total_seconds() if data.vital_at else None
     reason, more, remedy = _reason(data, viewer)
     percent = words.percent(data.probability, profile)
-    where = words.zone(data.timezone)
+    where = viewer.zone  # one clock on a page that mixes sites
     horizon = f"in {profile.horizon_hours} h" if data.probability is not None else "no score"
     if data.probability is None and data.earlier_probability is not None and data.earlier_as_of:
         horizon = f"{words.percent(data.earlier_probability)} at {words.when(data.earlier_as_of, where)}"
@@ -172,7 +181,9 @@ def row(data: BoardRow, viewer: Viewer, samples: list[float | None], sort: str) 
         percent=percent,
         horizon=horizon,
         frequency=words.frequency(data.probability) if level == "critical" else "",
-        risk_words=f"{level}, {percent} in {profile.horizon_hours} h" if data.probability is not None else "indeterminate, no score",
+        risk_words=f"{level}, {percent} in {profile.horizon_hours} h"
+        if data.probability is not None
+        else "indeterminate, no score",
         axis=marks.axis(data.probability, level, profile),
         spark=marks.spark(samples, level, profile, span_words(viewer)),
         change=change,
@@ -222,12 +233,22 @@ def summary(rows: Iterable[BoardRow], profile_levels: dict[str, int]) -> str:
             worse += rank[now] > rank[before]
             better += rank[now] < rank[before]
     unscored = profile_levels["indeterminate"]
-    moved = f"In the last 4 h {worse} moved up a level and {better} down." if worse or better else "Nobody changed level in the last 4 h."
+    moved = (
+        f"In the last 4 h {worse or 'none'} moved up a level, {better or 'none'} down."
+        if worse or better
+        else "Nobody changed level in the last 4 h."
+    )
     return f"{moved} {unscored} cannot be scored." if unscored else moved
 
 
 def board(
-    data: list[BoardRow], viewer: Viewer, filters: Filters, samples: dict[str, list[float | None]], *, action: str, changes: str
+    data: list[BoardRow],
+    viewer: Viewer,
+    filters: Filters,
+    samples: dict[str, list[float | None]],
+    *,
+    action: str,
+    changes: str,
 ) -> Board:
     """Lanes of finished rows. ``samples`` may lack patients whose row is not drawn."""
     by_level: dict[str, list[BoardRow]] = {level: [] for level in words.LEVEL_ORDER}
@@ -236,7 +257,10 @@ def board(
     counts = {level: len(found) for level, found in by_level.items()}
     lanes = []
     for level in words.LEVEL_ORDER:
-        rows = order((row(one, viewer, samples.get(one.key, []), filters.sort) for one in by_level[level] if one.key in samples), filters.sort)
+        rows = order(
+            (row(one, viewer, samples.get(one.key, []), filters.sort) for one in by_level[level] if one.key in samples),
+            filters.sort,
+        )
         limit = None if filters.everything == level else LANE_LIMITS[level]
         shown = rows[:limit] if limit else rows
         more = counts[level] - len(shown)
@@ -265,7 +289,8 @@ def board(
         newest=newest,
         changes_url=f"{changes}?{query}" if query else changes,
         head={
-            "bands": marks.band_marks(viewer.profile),
+            # a label needs room on an axis of eight letters' width: 0 and 100 have theirs already
+            "bands": [mark for mark in marks.band_marks(viewer.profile) if 20 <= float(mark) <= 80],
             "spark_words": span_words(viewer),
             "arm_words": "arm masked" if viewer.blinded else "arm",
         },
@@ -301,5 +326,13 @@ def _rank(one: BoardRow, viewer: Viewer, sort: str) -> float:
     if sort == "vital":
         return (viewer.now - one.vital_at).total_seconds() if one.vital_at else 1e12
     if sort == "change":
-        return (one.probability or 0.0) - (one.earlier_probability or 0.0) if None not in (one.probability, one.earlier_probability) else 0.0
-    return one.probability if one.probability is not None else -((viewer.now - one.as_of).total_seconds() if one.as_of else 0.0)
+        return (
+            (one.probability or 0.0) - (one.earlier_probability or 0.0)
+            if None not in (one.probability, one.earlier_probability)
+            else 0.0
+        )
+    return (
+        one.probability
+        if one.probability is not None
+        else -((viewer.now - one.as_of).total_seconds() if one.as_of else 0.0)
+    )

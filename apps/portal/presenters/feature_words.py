@@ -15,13 +15,25 @@ from ml.features.table import Feature
 BY_NAME: dict[str, Feature] = {feature.name: feature for feature in FEATURES}
 
 SUBJECTS = {
-    "spo2": "SpO₂", "pulse_pressure": "Pulse pressure", "arterial_pressure": "Mean arterial pressure", "age": "Age", "sex": "Sex",
-    "body_mass_index": "Body mass index", "enrolment": "Time since enrolment", "comorbidity": "Ongoing conditions",
-    "trial_arm": "Treatment arm", "interaction": "Interacting medicines", "adverse_event": "Adverse events",
-    "first_dose": "Time since first dose", "study_dose": "Study dose", "medication": "Medicines", "labs": "Laboratory panel",
-    "instability": "Instability of the vital signs", "blood_pressure_systolic": "Systolic pressure",
+    "spo2": "SpO₂",
+    "pulse_pressure": "Pulse pressure",
+    "arterial_pressure": "Mean arterial pressure",
+    "age": "Age",
+    "sex": "Sex",
+    "body_mass_index": "Body mass index",
+    "enrolment": "Time since enrolment",
+    "comorbidity": "Ongoing conditions",
+    "trial_arm": "Treatment arm",
+    "interaction": "Interacting medicines",
+    "adverse_event": "Adverse events",
+    "first_dose": "Time since first dose",
+    "study_dose": "Study dose",
+    "medication": "Medicines",
+    "labs": "Laboratory panel",
+    "instability": "Instability of the vital signs",
+    "blood_pressure_systolic": "Systolic pressure",
     "blood_pressure_diastolic": "Diastolic pressure",
-}  # fmt: skip
+}
 
 
 def subject(name: str) -> str:
@@ -92,7 +104,9 @@ def _trend(feature: Feature, value: float) -> Said:
     unit = words.unit(feature.unit.removesuffix("/h"))
     name, verb = subject(feature.subject), _moving(value, "rising", "falling", "steady")
     amount = f"{words.number(abs(value), 2)}{words.NBSP}{unit} each hour"
-    return Said(f"{name}, trend over {window(feature)}", f"{verb} {amount}", f"{name} {verb} {amount} over {window(feature)}")
+    return Said(
+        f"{name}, trend over {window(feature)}", f"{verb} {amount}", f"{name} {verb} {amount} over {window(feature)}"
+    )
 
 
 def _change(feature: Feature, value: float) -> Said:
@@ -104,13 +118,19 @@ def _change(feature: Feature, value: float) -> Said:
 def _deviation(feature: Feature, value: float) -> Said:
     name, way = subject(feature.subject), _moving(value, "above", "below", "at")
     amount = f"{words.number(abs(value), 2)} SD {way} own baseline"
-    return Said(f"{name} against own baseline", f"{amount}, last {window(feature)}", f"{name} {amount} over {window(feature)}")
+    return Said(
+        f"{name} against own baseline", f"{amount}, last {window(feature)}", f"{name} {amount} over {window(feature)}"
+    )
 
 
 def _latest(feature: Feature, value: float) -> Said:
     name, shown = subject(feature.subject), words.with_unit(value, feature.unit)
     place = _reference(feature.subject, value)
-    return Said(f"{name}, newest", f"{shown}, {place}" if place else shown, f"{name} {shown}" + (f", {place}" if place.startswith(("above", "below")) else ""))
+    return Said(
+        f"{name}, newest",
+        f"{shown}, {place}" if place else shown,
+        f"{name} {shown}" + (f", {place}" if place.startswith(("above", "below")) else ""),
+    )
 
 
 def _from_baseline(feature: Feature, value: float) -> Said:

@@ -32,7 +32,10 @@ def bar(filters: board.Filters, sites: Iterable[Site], viewer: Viewer, action: s
     """The bar of one board."""
     return FilterBar(
         action=action,
-        sites=[Choice(site.site_id, f"{site.site_id}{f' {site.name}' if site.name and site.name != site.site_id else ''}") for site in sites],
+        sites=[
+            Choice(site.site_id, f"{site.site_id}{f' {site.name}' if site.name and site.name != site.site_id else ''}")
+            for site in sites
+        ],
         sorts=[Choice(key, text) for key, text in board.SORTS.items()],
         site=filters.site,
         sort=filters.sort,

@@ -44,11 +44,17 @@ def run(row: ImportRun, where: words.ZoneInfo) -> ImportRow:
     tone, icon, word = STATE_LOOKS[row.state]
     domains = [
         DomainRow(
-            one.domain, one.file, f"{one.rows_read:,}", f"{one.rows_carried:,}", f"{one.rows_refused:,}", f"{one.events:,}",
-            one.rows_carried + one.rows_refused == one.rows_read, one.sha256[:16],
+            one.domain,
+            one.file,
+            f"{one.rows_read:,}",
+            f"{one.rows_carried:,}",
+            f"{one.rows_refused:,}",
+            f"{one.events:,}",
+            one.rows_carried + one.rows_refused == one.rows_read,
+            one.sha256[:16],
         )
         for one in row.domains.all()
-    ]  # fmt: skip
+    ]
     read = sum(one.rows_read for one in row.domains.all())
     carried = sum(one.rows_carried for one in row.domains.all())
     refused = sum(one.rows_refused for one in row.domains.all())
@@ -65,6 +71,8 @@ def run(row: ImportRun, where: words.ZoneInfo) -> ImportRow:
         by=row.by,
         error=row.error,
         domains=domains,
-        account=f"{carried:,} rows carried by an event + {refused:,} refused under a named rule = {read:,} read" if domains else "No domain read yet",
+        account=f"{carried:,} rows carried by an event + {refused:,} refused under a named rule = {read:,} read"
+        if domains
+        else "No domain read yet",
         adds_up=carried + refused == read and all(one.adds_up for one in domains),
     )

@@ -18,7 +18,7 @@ class Axis:
 
     level: str
     x: float | None
-    bands: tuple[float, ...]
+    bands: tuple[str, ...]
     low: float | None = None
     high: float | None = None
     words: str = ""
@@ -67,9 +67,9 @@ class Was:
     time: str
 
 
-def band_marks(profile: StudyProfile) -> tuple[float, ...]:
-    """The study's band limits in per cent."""
-    return tuple(float(f"{bound * 100:g}") for bound in profile.bands)
+def band_marks(profile: StudyProfile) -> tuple[str, ...]:
+    """The study's band limits in per cent, as they are written: ``10``, ``12.5``."""
+    return tuple(f"{bound * 100:g}" for bound in profile.bands)
 
 
 def axis(probability: float | None, level: str, profile: StudyProfile) -> Axis:

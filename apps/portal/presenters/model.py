@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from apps.portal.presenters import evaluation as tables
 from apps.portal.presenters import words
+from apps.portal.presenters.evaluation import evaluation, interval, three
 from apps.portal.presenters.panels import Cell, Column, PanelRow, Table
 from apps.portal.presenters.runs import StateLook
 from apps.portal.viewer import Viewer
@@ -21,14 +23,6 @@ STATE_LOOKS = {
     "retired": StateLook("quiet", "ring", "Retired"),
     "rejected": StateLook("bad", "cross", "Rejected"),
 }
-FIGURES = (
-    ("auroc", "AUROC"), ("auprc", "Average precision"), ("brier", "Brier score"), ("brier_scaled", "Brier, scaled by prevalence"),
-    ("ece", "Calibration error"), ("calibration_slope", "Calibration slope"), ("calibration_intercept", "Calibration intercept"),
-    ("precision", "Precision at 50 %"), ("recall", "Recall at 50 %"), ("specificity", "Specificity at 50 %"), ("f1", "F1 at 50 %"),
-)  # fmt: skip
-OTHER_MODELS = {
-    "logistic": "Logistic regression", "lightgbm": "Gradient boosting", "news2": "NEWS2 alone", "day_arm_dose": "Study day, arm and dose alone",
-}  # fmt: skip
 LINE_AT = 35.0
 """Where the gates' shared line stands, in per cent of the plot."""
 
@@ -107,26 +101,6 @@ class ModelPage:
     simulated: bool
 
 
-def evaluation(version: ModelVersion) -> Mapping[str, Any]:
-    """The evaluation's JSON, wherever the registration put it."""
-    body = version.metrics
-    found: Mapping[str, Any] = body.get("evaluation", body) if isinstance(body, dict) else {}
-    return found
-
-
-def three(value: float | None) -> str:
-    """A figure with three decimals."""
-    return words.MISSING if value is None else f"{value:.3f}".replace("-", words.MINUS)
-
-
-def interval(figure: Mapping[str, Any] | None) -> str:
-    """``0.831–0.860``."""
-    if not figure or figure.get("low") is None or figure.get("high") is None:
-        return words.MISSING
-    low, high = three(figure["low"]), three(figure["high"])
-    return f"{low} to {high}" if words.MINUS in low + high else f"{low}–{high}"
-
-
 # ------------------------------------------------------------------ gates
 def gate_row(gate: Mapping[str, Any]) -> GateRow:
     """One gate: its number against its line, right of it is good."""
@@ -185,20 +159,20 @@ def page(version: ModelVersion, viewer: Viewer, history: list[ModelTransition], 
     """Everything the model page shows of one version."""
     body = evaluation(version)
     rows = [gate_row(gate) for gate in version.gates]
-    calibration, calibration_table = _calibration(body)
+    calibration, calibration_table = tables.calibration(body)
     slope = (body.get("figures") or {}).get("calibration_slope") or {}
     return ModelPage(
         headline=_headline(version, approvals),
         lead=_lead(version, body),
         steps=_steps(version, approvals, viewer),
-        facts=_facts(version, body, viewer),
+        facts=_facts(version, viewer),
         gates=rows,
         gates_summary=gates_summary(rows),
-        figures=_figures(body, version),
-        comparisons=_comparisons(body),
-        subgroups=_subgroups(body),
-        confusion=_confusion(body),
-        oracle=_oracle(body),
+        figures=tables.figures(body, version),
+        comparisons=tables.comparisons(body),
+        subgroups=tables.subgroups(body),
+        confusion=tables.confusion(body),
+        oracle=tables.oracle(body),
         calibration=calibration,
         calibration_words=f"Slope {three(slope.get('value'))} ({interval(slope)}); 1 is perfect." if slope else "",
         calibration_table=calibration_table,
@@ -229,7 +203,8 @@ def _lead(version: ModelVersion, body: Mapping[str, Any]) -> str:
         return f"Trained and tested on {data}."
     prevalence = body.get("prevalence") or 0.0
     return (
-        f"Tested on {words.plural(body['patients'], 'patient')} it was not trained on ({data}): {words.plural(body['rows'], 'patient-day')}, "
+        f"Tested on {words.plural(body['patients'], 'patient')} it was not trained on ({data}): "
+        f"{words.plural(body['rows'], 'patient-day')}, "
         f"{words.plural(body['events'], 'event')}, prevalence {prevalence * 100:.1f} %."
     )
 
@@ -249,7 +224,7 @@ def _steps(version: ModelVersion, approvals: list[Approval], viewer: Viewer) -> 
     ]
 
 
-def _facts(version: ModelVersion, body: Mapping[str, Any], viewer: Viewer) -> list[tuple[str, str, str]]:
+def _facts(version: ModelVersion, viewer: Viewer) -> list[tuple[str, str, str]]:
     return [
         ("Version", f"{version.name} {version.version}", ""),
         ("Predicts", f"a new adverse event within {viewer.profile.horizon_hours} h", ""),
@@ -260,101 +235,26 @@ def _facts(version: ModelVersion, body: Mapping[str, Any], viewer: Viewer) -> li
     ]
 
 
-def _figures(body: Mapping[str, Any], version: ModelVersion) -> Table | None:
-    figures = body.get("figures") or {}
-    rows = [
-        [Cell(title), Cell(three(figures[name].get("value")), True), Cell(interval(figures[name]), True)]
-        for name, title in FIGURES
-        if isinstance(figures.get(name), dict)
-    ]
-    data = "Simulated data." if version.simulated else "Real data."
-    foot = f"{data} {body.get('interval', '95 % intervals over draws of patients')}."
-    return Table("Evaluation on test patients", [Column("Measure"), Column("Value", True), Column("95 % interval", True)], rows, foot) if rows else None
-
-
-def _comparisons(body: Mapping[str, Any]) -> Table | None:
-    found = body.get("comparisons") or {}
-    rows = [
-        [
-            Cell(OTHER_MODELS.get(name, name.replace("_", " ").capitalize())), Cell(three(one["auroc"].get("value")), True),
-            Cell(words.signed(one["gain"]["value"], 3) if one["gain"].get("value") is not None else words.MISSING, True), Cell(interval(one["gain"]), True),
-        ]
-        for name, one in found.items()
-    ]  # fmt: skip
-    columns = [Column("Other model, same rows"), Column("Its AUROC", True), Column("Our gain", True), Column("95 % interval", True)]
-    return Table("Against other models on the same rows", columns, rows) if rows else None
-
-
-def _subgroups(body: Mapping[str, Any]) -> Table | None:
-    rows = []
-    for grouping, groups in (body.get("subgroups") or {}).items():
-        for one in groups:
-            name = f"{grouping.replace('_', ' ').capitalize()}: {one['group']}"
-            if one.get("suppressed"):
-                rows.append([Cell(name), Cell(words.MISSING, True), Cell(one.get("reason", "too few"), True), Cell(words.MISSING, True)])
-            else:
-                rows.append([Cell(name), Cell(three(one["auroc"].get("value")), True), Cell(interval(one["auroc"]), True), Cell(f"{one['events']:,}", True)])
-    columns = [Column("Group"), Column("AUROC", True), Column("95 % interval", True), Column("Events", True)]
-    return Table("Subgroups", columns, rows) if rows else None
-
-
-def _confusion(body: Mapping[str, Any]) -> str:
-    point = body.get("confusion_matrix") or {}
-    if "true_positive" not in point:
-        return ""
-    right, missed = point["true_positive"], point["false_negative"]
-    return (
-        f"At 50 %: of {right + missed:,} patient-days before an event it calls {right:,} and misses {missed:,}; "
-        f"of {point['false_positive'] + point['true_negative']:,} without one it calls {point['false_positive']:,}."
-    )
-
-
-def _oracle(body: Mapping[str, Any]) -> str:
-    oracle = body.get("oracle") or {}
-    if not oracle:
-        return ""
-    auroc, share = oracle.get("auroc") or {}, oracle.get("share") or {}
-    reached = f"; ours reaches {share['value'] * 100:.0f} % of the way from chance ({interval(share)})" if share.get("value") is not None else ""
-    return f"Best anyone can reach here (the simulator's true hazard): AUROC {three(auroc.get('value'))}{reached}."
-
-
-def _calibration(body: Mapping[str, Any]) -> tuple[PanelRow | None, Table | None]:
-    curve = body.get("calibration_curve") or []
-    if len(curve) < 2:
-        return None, None
-    x = [round(one["predicted"] * 100, 3) for one in curve]
-    y = [round(one["observed"] * 100, 3) for one in curve]
-    reach = []
-    for one, at in zip(curve, x, strict=True):
-        p, n = one["observed"], max(1, one["rows"])
-        half = 1.96 * (p * (1 - p) / n) ** 0.5 * 100
-        reach.append([at, max(0.0, p * 100 - half), min(100.0, p * 100 + half)])
-    top = max(*x, *(high for _, _, high in reach)) * 1.08
-    step = next(nice for nice in (0.5, 1, 2, 5, 10, 20, 25) if top / nice <= 6) if top <= 150 else 25
-    ticks = [round(step * place, 2) for place in range(int(top / step) + 1)]
-    data = {"x": x, "y": y, "reach": reach, "x_range": [0, top], "y_range": [0, top], "x_ticks": ticks, "y_ticks": ticks}
-    last = curve[-1]
-    text = f"When it says {x[-1]:.0f} %, {y[-1]:.0f} % had an event ({last['rows']:,} patient-days)."
-    table = Table(
-        "Calibration in bins of equal size", [Column("Predicted %", True), Column("Observed %", True), Column("Patient-days", True)],
-        [[Cell(f"{a:.1f}", True), Cell(f"{b:.1f}", True), Cell(f"{one['rows']:,}", True)] for a, b, one in zip(x, y, curve, strict=True)],
-    )  # fmt: skip
-    return PanelRow("square", data, text), table
-
-
 def _signatures(version: ModelVersion, approvals: list[Approval], viewer: Viewer) -> list[Signature]:
     shown = [
         Signature(
-            True, "Signature" + (" (demo account)" if one.demo else ""), "for research only" if one.as_silent else "for production", one.printed_name,
-            one.meaning, f"{words.when(one.signed_at, viewer.zone, year=True, seconds=True)} {words.zone_words(one.signed_at, viewer.zone)}",
+            True,
+            "Signature" + (" (demo account)" if one.demo else ""),
+            "for research only" if one.as_silent else "for production",
+            one.printed_name,
+            one.meaning,
+            f"{words.when(one.signed_at, viewer.zone, year=True, seconds=True)} {words.zone_words(one.signed_at, viewer.zone)}",
             f"sha-256 {one.signed_hash[:12]}…{one.signed_hash[-6:]}",
         )
         for one in approvals
-    ]  # fmt: skip
+    ]
     if version.state in ("candidate", "staging"):
         people = len({one.user_id for one in approvals})
         for place in range(people, SIGNATURES_NEEDED):
-            text = "A model approver signs in the administration, with their password. Two different people; who trained the model cannot sign."
+            text = (
+                "A model approver signs in the administration, with their password. "
+                "Two different people; who trained the model cannot sign."
+            )
             shown.append(Signature(False, "Second signature" if place else "First signature", "awaited", text=text))
     return shown
 
@@ -362,9 +262,21 @@ def _signatures(version: ModelVersion, approvals: list[Approval], viewer: Viewer
 def _history(history: list[ModelTransition], viewer: Viewer) -> Table:
     return Table(
         "History of states",
-        [Column(f"When ({words.zone_words(viewer.now, viewer.zone)})"), Column("From"), Column("To"), Column("By"), Column("Why")],
         [
-            [Cell(words.when(one.at, viewer.zone, year=True)), Cell(one.from_state or words.MISSING), Cell(one.to_state), Cell(one.by), Cell(one.reason)]
+            Column(f"When ({words.zone_words(viewer.now, viewer.zone)})"),
+            Column("From"),
+            Column("To"),
+            Column("By"),
+            Column("Why"),
+        ],
+        [
+            [
+                Cell(words.when(one.at, viewer.zone, year=True)),
+                Cell(one.from_state or words.MISSING),
+                Cell(one.to_state),
+                Cell(one.by),
+                Cell(one.reason),
+            ]
             for one in history
         ],
         empty="No move yet.",
@@ -377,7 +289,11 @@ def version_row(version: ModelVersion, viewer: Viewer) -> VersionRow:
     value = figure.get("value", version.metrics.get("test_auroc") if isinstance(version.metrics, dict) else None)
     met = sum(bool(gate.get("passed") or gate.get("outcome") == "met") for gate in version.gates)
     return VersionRow(
-        version.version, f"{version.name} {version.version}", STATE_LOOKS[version.state], f"{three(value)} ({interval(figure)})" if figure else three(value),
-        f"{evaluation(version).get('events', 0):,}" if evaluation(version).get("events") else words.MISSING, f"{met} of {len(version.gates)} met",
+        version.version,
+        f"{version.name} {version.version}",
+        STATE_LOOKS[version.state],
+        f"{three(value)} ({interval(figure)})" if figure else three(value),
+        f"{evaluation(version).get('events', 0):,}" if evaluation(version).get("events") else words.MISSING,
+        f"{met} of {len(version.gates)} met",
         words.when(version.created_at, viewer.zone, year=True),
-    )  # fmt: skip
+    )

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.portal.presenters import words
-
-
-SIGNS = ("heart_rate", "blood_pressure_systolic", "temperature", "spo2", "respiratory_rate", "supplemental_oxygen", "consciousness")
+from ml.clinical import news2
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,20 +19,21 @@ class News2Chip:
     words: str
 
 
-def chip(score: Any) -> News2Chip | None:
-    """The chip of what ``ml.clinical`` computed (total, complete, measured, expected, any_three); None for None."""
-    if score is None:
-        return None
+def chip(score: news2.News2) -> News2Chip:
+    """The chip of one score."""
     if score.measured == 0:
         return News2Chip(words.MISSING, "part", "NEWS2: nothing measured")
     if not score.complete:
-        return News2Chip(f"≥{words.NBSP}{score.total}", "part", f"NEWS2 at least {score.total}: {score.measured} of {score.expected} measured")
+        return News2Chip(
+            f"≥{words.NBSP}{score.total}",
+            "part",
+            f"NEWS2 at least {score.total}: {score.measured} of {score.expected} measured",
+        )
     tone = "3" if score.total >= 7 else "2" if score.total >= 5 else "1" if score.any_three else ""
     meaning = {"3": "emergency", "2": "urgent", "1": "one parameter scores 3: urgent ward review", "": "low"}[tone]
     return News2Chip(str(score.total), tone, f"NEWS2 {score.total}: {meaning}")
 
 
-def of_signs(signs: Mapping[str, Any]) -> News2Chip | None:
-    """The chip of one set of vital signs in the contract's units."""
-    del signs
-    return None
+def of_signs(signs: Mapping[str, Any]) -> News2Chip:
+    """The chip of one set of vital signs, by the contract's names and in its units."""
+    return chip(news2.score({name: None if signs.get(name) == "" else signs.get(name) for name in news2.PARAMETERS}))

@@ -32,5 +32,11 @@ def page_of(rows: QuerySet[Any], request: HttpRequest, size: int, one: str) -> t
         query["page"] = str(to)
         return f"?{query.urlencode()}"
 
-    span = f"{start + 1:,} to {start + len(shown):,} of {words.plural(count, one)}" if count > size else words.plural(count, one)
-    return shown, Pager(span, address(number - 1) if number > 1 else "", address(number + 1) if start + size < count else "")
+    span = (
+        f"{start + 1:,} to {start + len(shown):,} of {words.plural(count, one)}"
+        if count > size
+        else words.plural(count, one)
+    )
+    return shown, Pager(
+        span, address(number - 1) if number > 1 else "", address(number + 1) if start + size < count else ""
+    )

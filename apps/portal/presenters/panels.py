@@ -74,7 +74,9 @@ def cut_note(count: int) -> str:
     return f"The newest {TABLE_ROWS} of {count:,}." if count > TABLE_ROWS else ""
 
 
-def thin(times: Sequence[int], values: Sequence[float | None], most: int = MOST_POINTS) -> tuple[list[int], list[float | None], bool]:
+def thin(
+    times: Sequence[int], values: Sequence[float | None], most: int = MOST_POINTS
+) -> tuple[list[int], list[float | None], bool]:
     """At most ``most`` points: the median of equal stretches of time where there are more. True = it was thinned."""
     if len(times) <= most:
         return list(times), list(values), False
@@ -83,14 +85,44 @@ def thin(times: Sequence[int], values: Sequence[float | None], most: int = MOST_
     for moment, value in zip(times, values, strict=True):
         if value is not None:
             buckets.setdefault(int((moment - times[0]) / width), []).append((moment, value))
-    kept = [(group[len(group) // 2][0], statistics.median_low([value for _, value in group])) for _, group in sorted(buckets.items())]
+    kept = [
+        (group[len(group) // 2][0], statistics.median_low([value for _, value in group]))
+        for _, group in sorted(buckets.items())
+    ]
     return [moment for moment, _ in kept], [value for _, value in kept], True
 
 
 def ticks_of(low: float, high: float) -> list[float]:
     """Two round numbers near the ends of a range."""
     span = high - low or 1
-    step = next(nice for nice in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 1e4, 1e5, 1e6, 1e9) if nice >= span / 3)
+    step = next(
+        nice
+        for nice in (
+            0.01,
+            0.02,
+            0.05,
+            0.1,
+            0.2,
+            0.5,
+            1,
+            2,
+            5,
+            10,
+            20,
+            50,
+            100,
+            200,
+            500,
+            1000,
+            2000,
+            5000,
+            1e4,
+            1e5,
+            1e6,
+            1e9,
+        )
+        if nice >= span / 3
+    )
     first = -(-low // step) * step
     marks = []
     while first <= high + 1e-9 and len(marks) < 4:
@@ -113,7 +145,13 @@ def value_range(values: Sequence[float], low: float | None, high: float | None) 
 def axis_panel(line: Timeline) -> PanelRow:
     """The ruler at the top."""
     zone = words.zone_words(line.now, line.zone)
-    return PanelRow("axis", line.base(), "dates and study days", name=f"Site time, {zone}", latest="Study day" if line.first_dose else "No study dose yet")
+    return PanelRow(
+        "axis",
+        line.base(),
+        "dates and study days",
+        name=f"Site time, {zone}",
+        latest="Study day" if line.first_dose else "No study dose yet",
+    )
 
 
 def risk_panel(predictions: list[Prediction], viewer: Viewer, line: Timeline) -> Panel:
@@ -121,7 +159,9 @@ def risk_panel(predictions: list[Prediction], viewer: Viewer, line: Timeline) ->
     profile = viewer.profile
     horizon = f"Risk in {profile.horizon_hours} h"
     scored = [one for one in predictions if one.probability is not None]
-    x, y, thinned = thin([epoch(one.as_of) for one in scored], [round((one.probability or 0.0) * 100, 2) for one in scored])
+    x, y, thinned = thin(
+        [epoch(one.as_of) for one in scored], [round((one.probability or 0.0) * 100, 2) for one in scored]
+    )
     marks, before = [], None
     for one in predictions:
         version = one.model_version.version
@@ -130,33 +170,60 @@ def risk_panel(predictions: list[Prediction], viewer: Viewer, line: Timeline) ->
         before = version
     gaps = _gaps(predictions)
     data = line.base() | {
-        "x": x, "y": y, "y_range": [0, 100], "y_ticks": [0, *(round(bound * 100) for bound in profile.bands), 100], "unit": "%",
-        "lines": [{"y": bound * 100, "label": label} for bound, label in zip(profile.bands, ("moderate", "high", "critical"), strict=True)],
-        "marks": marks, "gaps": gaps,
-    }  # fmt: skip
+        "x": x,
+        "y": y,
+        "y_range": [0, 100],
+        "y_ticks": [0, *(round(bound * 100) for bound in profile.bands), 100],
+        "unit": "%",
+        "lines": [
+            {"y": bound * 100, "label": label}
+            for bound, label in zip(profile.bands, ("moderate", "high", "critical"), strict=True)
+        ],
+        "marks": marks,
+        "gaps": gaps,
+    }
     if scored and predictions[-1].probability is not None:
         last = scored[-1]
         data["last"] = {
-            "t": epoch(last.as_of), "y": (last.probability or 0) * 100, "level": words.level(last.level),
+            "t": epoch(last.as_of),
+            "y": (last.probability or 0) * 100,
+            "level": words.level(last.level),
             "label": words.percent(last.probability, profile),
-        }  # fmt: skip
-    sentence = _risk_sentence(predictions, scored, viewer, line) + (" Each point is the median of a stretch." if thinned else "")
-    shown = [one for place, one in enumerate(predictions) if place == 0 or one.level != predictions[place - 1].level or place == len(predictions) - 1]
+        }
+    sentence = _risk_sentence(predictions, scored, viewer, line) + (
+        " Each point is the median of a stretch." if thinned else ""
+    )
+    shown = [
+        one
+        for place, one in enumerate(predictions)
+        if place == 0 or one.level != predictions[place - 1].level or place == len(predictions) - 1
+    ]
     zone = words.zone_words(line.now, line.zone)
     table = Table(
         f"{horizon}: first, last and every change of level",
-        [Column(f"As of ({zone})"), Column("Study day", True), Column(horizon, True), Column("Level"), Column("Model", True)],
+        [
+            Column(f"As of ({zone})"),
+            Column("Study day", True),
+            Column(horizon, True),
+            Column("Level"),
+            Column("Model", True),
+        ],
         [
             [
                 Cell(words.when(one.as_of, line.zone, year=True)),
-                Cell(words.study_day_words(one.as_of, line.first_dose, line.zone).removeprefix("day ") or words.MISSING, True),
+                Cell(
+                    words.study_day_words(one.as_of, line.first_dose, line.zone).removeprefix("day ") or words.MISSING,
+                    True,
+                ),
                 Cell(words.percent(one.probability, profile), True),
                 Cell(words.level(one.level)),
                 Cell(str(one.model_version.version), True),
             ]
             for one in reversed(shown[-TABLE_ROWS:])
         ],
-        f"{len(predictions):,} scores in this window; the table shows changes of level." if len(shown) < len(predictions) else "",
+        f"{len(predictions):,} scores in this window; the table shows changes of level."
+        if len(shown) < len(predictions)
+        else "",
         "No score in this window.",
     )
     return Panel("risk", horizon, sentence, [PanelRow("risk", data, sentence)], table)
@@ -223,21 +290,42 @@ def vitals_panel(vitals: list[VitalSigns], line: Timeline) -> Panel:
     if not vitals:
         sentence = "No vital signs in this window."
     elif high_now:
-        sentence = f"{', '.join(high_now)} outside the usual range in the newest set; {words.plural(len(vitals), 'set')} shown."
+        sentence = (
+            f"{_listed(high_now)} outside the usual range in the newest set; {words.plural(len(vitals), 'set')} shown."
+        )
     else:
         sentence = f"Every sign of the newest set is within its usual range; {words.plural(len(vitals), 'set')} shown."
+    if len(vitals) > MOST_POINTS:
+        sentence += " Each point is the median of a stretch."
     if vitals and never:
-        sentence += f" Not measured: {', '.join(name if name == 'SpO₂' else name.lower() for name in never)}."
-    columns = ("heart_rate", "blood_pressure_systolic", "blood_pressure_diastolic", "respiratory_rate", "spo2", "temperature", "weight")
+        sentence += f" Not measured: {', '.join(_inside(name) for name in never)}."
+    columns = (
+        "heart_rate",
+        "blood_pressure_systolic",
+        "blood_pressure_diastolic",
+        "respiratory_rate",
+        "spo2",
+        "temperature",
+        "weight",
+    )
     titles = ("Heart rate /min", "Systolic mmHg", "Diastolic mmHg", "Resp. /min", "SpO₂ %", "Temp. °C", "Weight kg")
     zone = words.zone_words(line.now, line.zone)
     table = Table(
         "Vital signs, newest first; values outside the usual range in bold",
-        [Column(f"Taken ({zone})"), Column("Study day", True), *(Column(title, True) for title in titles), Column("Source")],
+        [
+            Column(f"Taken ({zone})"),
+            Column("Study day", True),
+            *(Column(title, True) for title in titles),
+            Column("Source"),
+        ],
         [
             [
                 Cell(words.when(one.event_time, line.zone, year=True)),
-                Cell(words.study_day_words(one.event_time, line.first_dose, line.zone).removeprefix("day ") or words.MISSING, True),
+                Cell(
+                    words.study_day_words(one.event_time, line.first_dose, line.zone).removeprefix("day ")
+                    or words.MISSING,
+                    True,
+                ),
                 *(_sign_cell(sign, getattr(one, sign)) for sign in columns),
                 Cell(one.source),
             ]
@@ -248,23 +336,34 @@ def vitals_panel(vitals: list[VitalSigns], line: Timeline) -> Panel:
     return Panel("vitals", "Vital signs", sentence, rows, table)
 
 
+def _inside(name: str) -> str:
+    """A sign's name within a sentence."""
+    return name if name == "SpO₂" else name.lower()
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join([names[0], *(_inside(name) for name in names[1:])])
+
+
 def _sign_cell(sign: str, value: float | None) -> Cell:
     entry = SIGN_BY_NAME[sign]
     return Cell(words.number(value), True, outside(value, entry.reference_low, entry.reference_high))
 
 
-def _sign_row(name: str, signs: tuple[str, ...], vitals: list[VitalSigns], line: Timeline) -> tuple[PanelRow | None, bool]:
+def _sign_row(
+    name: str, signs: tuple[str, ...], vitals: list[VitalSigns], line: Timeline
+) -> tuple[PanelRow | None, bool]:
     entries = [SIGN_BY_NAME[sign] for sign in signs]
     having = [one for one in vitals if any(getattr(one, sign) is not None for sign in signs)]
     if not having:
         return None, False
     times = [epoch(one.event_time) for one in having]
-    lines, x, thinned = [], times, False
+    lines, x = [], times
     for sign in signs:
-        x, values, thinned = thin(times, [getattr(one, sign) for one in having])
+        x, values, _ = thin(times, [getattr(one, sign) for one in having])
         lines.append(values)
     if len({len(values) for values in lines}) > 1:  # one of a pair has gaps of its own: draw them unthinned
-        x, lines, thinned = times, [[getattr(one, sign) for one in having] for sign in signs], False
+        x, lines = times, [[getattr(one, sign) for one in having] for sign in signs]
     low, high = entries[-1].reference_low, entries[0].reference_high
     drawn = [value for values in lines for value in values if value is not None]
     bounds = value_range(drawn, low, high)
@@ -279,8 +378,16 @@ def _sign_row(name: str, signs: tuple[str, ...], vitals: list[VitalSigns], line:
     latest = "/".join(words.number(getattr(newest, sign)) for sign in signs) + words.NBSP + words.unit(entries[0].unit)
     age = words.age((line.now - newest.event_time).total_seconds())
     data = line.base() | {
-        "x": x, "ys": lines, "pair": len(signs) > 1, "y_range": bounds, "y_ticks": ticks_of(*bounds), "unit": words.unit(entries[0].unit),
-        "band": [low, high] if low is not None and high is not None else None, "out": out if len(out) <= 60 else out[-60:],
-    }  # fmt: skip
+        "x": x,
+        "ys": lines,
+        "pair": len(signs) > 1,
+        "y_range": bounds,
+        "y_ticks": ticks_of(*bounds),
+        "unit": words.unit(entries[0].unit),
+        "band": [low, high] if low is not None and high is not None else None,
+        "out": out if len(out) <= 60 else out[-60:],
+    }
     span = f"{words.number(min(drawn))} to {words.number(max(drawn))}"
-    return PanelRow("sign", data, f"{name}: {span} {words.unit(entries[0].unit)}", name, f"{latest}, {age} old", now_out), now_out
+    return PanelRow(
+        "sign", data, f"{name}: {span} {words.unit(entries[0].unit)}", name, f"{latest}, {age} old", now_out
+    ), now_out

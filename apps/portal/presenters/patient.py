@@ -9,6 +9,7 @@ from apps.patients.models import LabResult, Patient, VitalSigns
 from apps.portal.presenters import factors, marks, news2, words
 from apps.portal.viewer import Viewer
 from apps.predictions.models import Prediction
+from ml.clinical.news2 import PARAMETERS
 from ml.contracts.signs import SIGNS
 
 SEX_WORDS = {"F": "Woman", "M": "Man"}
@@ -78,34 +79,73 @@ def head(patient: Patient, viewer: Viewer, first_dose: datetime | None) -> Head:
     """Name and facts; the arm only for who may see it."""
     site = patient.site
     where = words.zone(site.timezone if site else "UTC")
-    parts = [SEX_WORDS.get(patient.sex, ""), f"{patient.age:g} years at enrolment" if patient.age is not None else "", f"site {site.site_id}" if site else "no site"]
+    parts = [
+        SEX_WORDS.get(patient.sex, ""),
+        f"{patient.age:g} years at enrolment" if patient.age is not None else "",
+        f"site {site.site_id}" if site else "no site",
+    ]
     day = words.study_day(viewer.now, first_dose.astimezone(where).date() if first_dose else None, where)
     status = patient.get_status_display() or "Enrolled"
     facts = [
-        Fact("Study day", str(day).replace("-", words.MINUS) if day is not None else words.MISSING, "day 1 = first dose" if day is not None else "no study dose yet"),
+        Fact(
+            "Study day",
+            str(day).replace("-", words.MINUS) if day is not None else words.MISSING,
+            "day 1 = first dose" if day is not None else "no study dose yet",
+        ),
         Fact("First dose", words.day(first_dose, where, year=True)),
         Fact("Enrolled", words.day(patient.enrolled_at, where, year=True)),
         Fact("Status", status, words.day(patient.status_at, where, year=True) if patient.status_at else ""),
-        Fact("Site", f"{site.site_id}{f', {site.name}' if site and site.name and site.name != site.site_id else ''}" if site else words.MISSING, where.key),
-        Fact("Treatment", "masked" if viewer.blinded else (patient.arm_name or words.MISSING), "this study is blinded" if viewer.blinded else ""),
+        Fact(
+            "Site",
+            f"{site.site_id}{f', {site.name}' if site and site.name and site.name != site.site_id else ''}"
+            if site
+            else words.MISSING,
+            where.key,
+        ),
+        Fact(
+            "Treatment",
+            "masked" if viewer.blinded else (patient.arm_name or words.MISSING),
+            "this study is blinded" if viewer.blinded else "",
+        ),
     ]
     arm = "" if viewer.blinded else patient.arm_name
     return Head(patient.patient_id, ", ".join(part for part in parts if part), arm, viewer.blinded, facts)
 
 
 def now_card(
-    patient: Patient, viewer: Viewer, prediction: Prediction | None, earlier: Prediction | None, vitals: VitalSigns | None
+    patient: Patient,
+    viewer: Viewer,
+    prediction: Prediction | None,
+    earlier: Prediction | None,
+    vitals: VitalSigns | None,
 ) -> Now:
     """The score in force, or why there is none."""
     profile = viewer.profile
     where = words.zone(patient.site.timezone if patient.site else "UTC")
-    chip = news2.of_signs({name: getattr(vitals, name) for name in news2.SIGNS}) if vitals else None
+    chip = news2.of_signs({name: getattr(vitals, name) for name in PARAMETERS}) if vitals else None
     if prediction is None:
         empty = marks.axis(None, "indeterminate", profile)
         return Now(
-            "indeterminate", "Indeterminate", words.MISSING, "no score yet", "", empty, "not scored yet", "", words.MISSING, "", None, chip,
-            "No score yet", "", "The first one follows the first complete set of vital signs.", False, None, words.MISSING, False,
-        )  # fmt: skip
+            "indeterminate",
+            "Indeterminate",
+            words.MISSING,
+            "no score yet",
+            "",
+            empty,
+            "not scored yet",
+            "",
+            words.MISSING,
+            "",
+            None,
+            chip,
+            "No score yet",
+            "",
+            "The first one follows the first complete set of vital signs.",
+            False,
+            None,
+            words.MISSING,
+            False,
+        )
     level = words.level(prediction.level)
     probability = prediction.probability
     age = (viewer.now - prediction.as_of).total_seconds()
@@ -141,7 +181,7 @@ def ages(vitals: VitalSigns | None, labs: dict[str, LabResult]) -> dict[str, dat
     return found
 
 
-def sources(prediction: Prediction | None, viewer: Viewer, where: words.ZoneInfo) -> Sources | None:
+def sources(prediction: Prediction | None, where: words.ZoneInfo) -> Sources | None:
     """Lineage of one score."""
     if prediction is None:
         return None
@@ -151,7 +191,9 @@ def sources(prediction: Prediction | None, viewer: Viewer, where: words.ZoneInfo
         rows += [SourceRow(topic, str(entry[1]), f"{entry[2]:,}", str(entry[0])) for entry in entries]
     facts = [
         Fact("As of", words.when(prediction.as_of, where, seconds=True, year=True)),
-        Fact("Made", words.when(prediction.created_at, where, seconds=True, year=True), prediction.get_source_display()),
+        Fact(
+            "Made", words.when(prediction.created_at, where, seconds=True, year=True), prediction.get_source_display()
+        ),
         Fact("Model", f"{prediction.model_version.name} {prediction.model_version.version}"),
         Fact("Study profile", f"version {prediction.profile_version.version}"),
         Fact("Correlation id", prediction.correlation_id or words.MISSING),

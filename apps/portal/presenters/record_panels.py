@@ -66,7 +66,7 @@ def labs_panel(labs: list[LabResult], line: Timeline, *, everything: bool = Fals
     if not labs:
         sentence = "No laboratory result in this window."
     elif out_now:
-        newest = by_analyte[sorted(out_now, key=lambda name: rank.get(name, 99))[0]][-1]
+        newest = by_analyte[min(out_now, key=lambda name: rank.get(name, 99))][-1]
         low, high = limits(newest)
         sentence = (
             f"{len(out_now)} of {words.plural(len(by_analyte), 'test')} out of range at the newest result, {label(newest.analyte)} "
@@ -79,14 +79,35 @@ def labs_panel(labs: list[LabResult], line: Timeline, *, everything: bool = Fals
     zone = words.zone_words(line.now, line.zone)
     table = Table(
         "Laboratory results, newest first; values out of range in bold",
-        [Column(f"Taken ({zone})"), Column("Study day", True), Column("Test"), Column("Value", True), Column("Range", True), Column("As reported", True)],
+        [
+            Column(f"Taken ({zone})"),
+            Column("Study day", True),
+            Column("Test"),
+            Column("Value", True),
+            Column("Range", True),
+            Column("As reported", True),
+        ],
         [
             [
                 *when_cells(row.event_time, line),
                 Cell(label(row.analyte) if row.analyte else row.test_name),
-                Cell(words.with_unit(row.value, row.unit) if row.value is not None else row.value_text or words.MISSING, True, outside(row.value, *limits(row))),
-                Cell("–".join(words.number(limit) for limit in limits(row)) if any(limit is not None for limit in limits(row)) else words.MISSING, True),
-                Cell(f"{words.number(row.value_reported)} {row.unit_reported}".strip() if row.value_reported is not None else row.value_text or words.MISSING, True),
+                Cell(
+                    words.with_unit(row.value, row.unit) if row.value is not None else row.value_text or words.MISSING,
+                    True,
+                    outside(row.value, *limits(row)),
+                ),
+                Cell(
+                    "–".join(words.number(limit) for limit in limits(row))
+                    if any(limit is not None for limit in limits(row))
+                    else words.MISSING,
+                    True,
+                ),
+                Cell(
+                    f"{words.number(row.value_reported)} {row.unit_reported}".strip()
+                    if row.value_reported is not None
+                    else row.value_text or words.MISSING,
+                    True,
+                ),
             ]
             for row in sorted(labs, key=lambda one: one.event_time, reverse=True)[:TABLE_ROWS]
         ],
@@ -104,16 +125,26 @@ def _lab_row(name: str, rows: list[LabResult], line: Timeline, colour: str) -> P
     is_out = outside(newest.value, low, high)
     unit = words.unit(newest.unit)
     data = line.base() | {
-        "x": x, "ys": [values], "y_range": bounds, "y_ticks": ticks_of(*bounds), "unit": unit, "colour": colour, "band": [low, high],
-        "out": [[moment, value] for moment, value, row in zip(x, values, rows, strict=True) if outside(value, *limits(row))],
-    }  # fmt: skip
+        "x": x,
+        "ys": [values],
+        "y_range": bounds,
+        "y_ticks": ticks_of(*bounds),
+        "unit": unit,
+        "colour": colour,
+        "band": [low, high],
+        "out": [
+            [moment, value] for moment, value, row in zip(x, values, rows, strict=True) if outside(value, *limits(row))
+        ],
+    }
     if low is None and high is None:
         data["band"] = None
     place = f" ({words.number(low)}–{words.number(high)})" if low is not None and high is not None else ""
     age = words.age((line.now - newest.event_time).total_seconds())
     text = f"{words.with_unit(newest.value, newest.unit)}{place}, {age} old"
     title = label(name)
-    return PanelRow("lab", data, f"{title}: {words.number(min(values))} to {words.number(max(values))} {unit}", title, text, is_out)
+    return PanelRow(
+        "lab", data, f"{title}: {words.number(min(values))} to {words.number(max(values))} {unit}", title, text, is_out
+    )
 
 
 # ------------------------------------------------------------------ medicines and doses
@@ -128,17 +159,42 @@ def medications_panel(medications: list[Medication], viewer: Viewer, line: Timel
     missed = sum(row.outcome == "missed" for row in doses)
     if doses:
         rows.append(_dose_row(doses, missed, viewer, line))
-    names = sorted(others, key=lambda name: (all(row.end_time is not None and row.end_time < line.now for row in others[name]), name))
+    names = sorted(
+        others,
+        key=lambda name: (all(row.end_time is not None and row.end_time < line.now for row in others[name]), name),
+    )
     rows += [_medicine_row(name, others[name], line) for name in names[:BAR_ROWS]]
-    taken = f"{words.plural(len(doses) - missed, 'study dose')} taken" + (f", {missed} missed" if missed else ", none missed") if doses else "No study dose"
+    taken = (
+        f"{words.plural(len(doses) - missed, 'study dose')} taken"
+        + (f", {missed} missed" if missed else ", none missed")
+        if doses
+        else "No study dose"
+    )
     left = f" {len(names) - BAR_ROWS} more in the table." if len(names) > BAR_ROWS else ""
-    sentence = f"{taken}; {words.plural(len(names), 'other medicine')}.{left}" if medications else "No dose or medicine in this window."
+    sentence = (
+        f"{taken}; {words.plural(len(names), 'other medicine')}.{left}"
+        if medications
+        else "No dose or medicine in this window."
+    )
     zone = words.zone_words(line.now, line.zone)
     table = Table(
         "Doses and medicines, newest first",
-        [Column(f"From ({zone})"), Column("Study day", True), Column("Medicine"), Column("Dose and route"), Column("To"), Column("For")],
         [
-            [*when_cells(row.event_time, line), Cell(_name(row, viewer)), Cell(_amount(row, viewer)), Cell(_until(row.end_time, line, row)), Cell(row.term or "")]
+            Column(f"From ({zone})"),
+            Column("Study day", True),
+            Column("Medicine"),
+            Column("Dose and route"),
+            Column("To"),
+            Column("For"),
+        ],
+        [
+            [
+                *when_cells(row.event_time, line),
+                Cell(_name(row, viewer)),
+                Cell(_amount(row, viewer)),
+                Cell(_until(row.end_time, line, row)),
+                Cell(row.term or ""),
+            ]
             for row in sorted(medications, key=lambda one: one.event_time, reverse=True)[:TABLE_ROWS]
         ],
         cut_note(len(medications)),
@@ -180,7 +236,9 @@ def _dose_row(doses: list[Medication], missed: int, viewer: Viewer, line: Timeli
     ago = f"last {words.when(last.event_time, line.zone)}" if last else "none taken"
     name = BLINDED_DOSE if viewer.blinded else doses[-1].drug_name
     text = f"{ago}{f'; {missed} missed, marked ×' if missed else ''}"
-    return PanelRow("bar", line.base() | {"bars": bars}, f"{name}: {len(doses) - missed} taken, {missed} missed", name, text)
+    return PanelRow(
+        "bar", line.base() | {"bars": bars}, f"{name}: {len(doses) - missed} taken, {missed} missed", name, text
+    )
 
 
 def _medicine_row(name: str, rows: list[Medication], line: Timeline) -> PanelRow:
@@ -195,7 +253,10 @@ def _medicine_row(name: str, rows: list[Medication], line: Timeline) -> PanelRow
         }
         for row in rows
     ]
-    parts = [words.with_unit(newest.dosage, newest.unit) if newest.dosage is not None else "", newest.frequency or newest.route]
+    parts = [
+        words.with_unit(newest.dosage, newest.unit) if newest.dosage is not None else "",
+        newest.frequency or newest.route,
+    ]
     latest = ", ".join(part for part in parts if part)
     return PanelRow("bar", line.base() | {"bars": bars}, f"{name}: {_until(newest.end_time, line)}", name, latest)
 
@@ -212,26 +273,38 @@ def events_panel(events: list[AdverseEvent], line: Timeline) -> Panel:
         grades = [row.grade for row in events if row.grade]
         top = f", highest grade {max(grades)}" if grades else ""
         serious = sum(bool(row.serious) for row in events)
-        sentence = f"{words.plural(len(events), 'event')}, {len(ongoing)} ongoing{top}" + (f", {serious} serious." if serious else ".")
+        sentence = f"{words.plural(len(events), 'event')}, {len(ongoing)} ongoing{top}" + (
+            f", {serious} serious." if serious else "."
+        )
         if len(order) > BAR_ROWS:
             sentence += f" {len(order) - BAR_ROWS} more in the table."
     zone = words.zone_words(line.now, line.zone)
     table = Table(
         "Adverse events, newest first",
         [
-            Column("Event"), Column("Grade", True), Column("Serious"), Column(f"From ({zone})"), Column("Study day", True), Column("To"),
-            Column("Causality"), Column("Known since"),
+            Column("Event"),
+            Column("Grade", True),
+            Column("Serious"),
+            Column(f"From ({zone})"),
+            Column("Study day", True),
+            Column("To"),
+            Column("Causality"),
+            Column("Known since"),
         ],
         [
             [
-                Cell(_title(row)), Cell(str(row.grade or words.MISSING), True), Cell({True: "yes", False: "no", None: words.MISSING}[row.serious]),
-                *when_cells(row.event_time, line), Cell(_until(row.end_time, line)), Cell(row.causality or words.MISSING),
+                Cell(_title(row)),
+                Cell(str(row.grade or words.MISSING), True),
+                Cell({True: "yes", False: "no", None: words.MISSING}[row.serious]),
+                *when_cells(row.event_time, line),
+                Cell(_until(row.end_time, line)),
+                Cell(row.causality or words.MISSING),
                 Cell(words.when(row.known_time, line.zone, year=True)),
             ]
             for row in sorted(events, key=lambda one: one.event_time, reverse=True)[:TABLE_ROWS]
         ],
         cut_note(len(events)),
-    )  # fmt: skip
+    )
     return Panel("events", "Adverse events, CTCAE grade", sentence, rows, table)
 
 
@@ -243,9 +316,13 @@ def _title(row: AdverseEvent) -> str:
 def _event_row(row: AdverseEvent, line: Timeline) -> PanelRow:
     to = epoch(row.end_time) if row.end_time and row.end_time <= line.now else None
     bar = {
-        "kind": "period", "from": epoch(row.event_time), "to": to, "until": epoch(line.now), "grade": row.grade,
+        "kind": "period",
+        "from": epoch(row.event_time),
+        "to": to,
+        "until": epoch(line.now),
+        "grade": row.grade,
         "label": str(row.grade) if row.grade else "",
-    }  # fmt: skip
+    }
     details = [row.causality.lower() if row.causality else "", "serious" if row.serious else ""]
     title = _title(row)
     state = "ongoing" if to is None else f"until {words.when(row.end_time, line.zone)}"

@@ -43,15 +43,21 @@ def late_after(cadence_seconds: int, gap: float | None) -> float:
     return max(LATE_FLOOR_SECONDS, LATE_GAPS * gap)
 
 
-def status(viewer: Viewer, *, newest: datetime | None, gap: float | None, silent: bool, socket: str = "", side: str = "") -> Status:
+def status(
+    viewer: Viewer, *, newest: datetime | None, gap: float | None, silent: bool, socket: str = "", side: str = ""
+) -> Status:
     """The line for a page of this trial."""
     now = clock.now()
     if not viewer.live:
         as_of = words.when(viewer.now, viewer.zone, year=True)
         return Status(
-            "finished", "Finished trial", f"Shown as of {as_of} {words.zone_words(viewer.now, viewer.zone)}",
-            viewer.trial.simulated, silent, side=side,
-        )  # fmt: skip
+            "finished",
+            "Finished trial",
+            f"Shown as of {as_of} {words.zone_words(viewer.now, viewer.zone)}",
+            viewer.trial.simulated,
+            silent,
+            side=side,
+        )
     limit = late_after(viewer.profile.cadence_seconds, gap)
     zone_words = words.zone_words(now, viewer.zone)
     if newest is None:
@@ -59,8 +65,22 @@ def status(viewer: Viewer, *, newest: datetime | None, gap: float | None, silent
     else:
         old = (now - newest).total_seconds()
         since = f"{words.clock(newest, viewer.zone, seconds=True)} {zone_words}, {words.age(old)} ago"
-        state, word, sentence = ("late", "Late", f"No new predictions since {since}") if old > limit else ("connecting", "Connecting", f"Last prediction {since}")
+        state, word, sentence = (
+            ("late", "Late", f"No new predictions since {since}")
+            if old > limit
+            else ("connecting", "Connecting", f"Last prediction {since}")
+        )
     return Status(
-        state, word, sentence, viewer.trial.simulated, silent, socket, now.timestamp(), newest.timestamp() if newest else None,
-        limit, viewer.zone.key, zone_words, side,
-    )  # fmt: skip
+        state,
+        word,
+        sentence,
+        viewer.trial.simulated,
+        silent,
+        socket,
+        now.timestamp(),
+        newest.timestamp() if newest else None,
+        limit,
+        viewer.zone.key,
+        zone_words,
+        side,
+    )

@@ -9,7 +9,13 @@ from zoneinfo import ZoneInfo
 
 from apps.portal.presenters import words
 
-ZOOMS = {"1d": timedelta(days=1), "3d": timedelta(days=3), "5d": timedelta(days=5), "30d": timedelta(days=30), "all": None}
+ZOOMS = {
+    "1d": timedelta(days=1),
+    "3d": timedelta(days=3),
+    "5d": timedelta(days=5),
+    "30d": timedelta(days=30),
+    "all": None,
+}
 ZOOM_WORDS = {"1d": "1 d", "3d": "3 d", "5d": "5 d", "30d": "30 d", "all": "All"}
 MOST_LABELS = 9
 
@@ -67,7 +73,14 @@ class Timeline:
             if moment.hour % 6 == 0 and moment >= self.start:
                 midnight = moment.hour == 0
                 sub = f"{words.day(moment)} {words.study_day_words(moment, self.first_dose, self.zone)}".strip()
-                ticks.append({"t": int(moment.timestamp()), "strong": midnight, "label": f"{moment:%H:%M}", "sub": sub if midnight or not ticks else ""})
+                ticks.append(
+                    {
+                        "t": int(moment.timestamp()),
+                        "strong": midnight,
+                        "label": f"{moment:%H:%M}",
+                        "sub": sub if midnight or not ticks else "",
+                    }
+                )
             moment += timedelta(hours=1)
         return ticks
 
@@ -79,7 +92,16 @@ class Timeline:
         return f"{words.day(self.start, self.zone)} to {words.day(min(self.end, self.now), self.zone)}"
 
 
-def timeline(zoom: str, to: str, *, now: datetime, first: datetime | None, zone: ZoneInfo, first_dose: datetime | None, live: bool) -> Timeline:
+def timeline(
+    zoom: str,
+    to: str,
+    *,
+    now: datetime,
+    first: datetime | None,
+    zone: ZoneInfo,
+    first_dose: datetime | None,
+    live: bool,
+) -> Timeline:
     """The window for a zoom and, for one that does not end now, its end in seconds since 1970."""
     zoom = zoom if zoom in ZOOMS else ("5d" if live else "all")
     length = ZOOMS[zoom]
@@ -121,5 +143,9 @@ def zoom_bar(line: Timeline) -> Zoom:
     shown_end = line.start + length
     earlier = f"zoom={line.zoom}&to={int((shown_end - length / 2).timestamp())}"
     later_end = shown_end + length / 2
-    later = "" if shown_end >= line.now else f"zoom={line.zoom}" + ("" if later_end >= line.now else f"&to={int(later_end.timestamp())}")
+    later = (
+        ""
+        if shown_end >= line.now
+        else f"zoom={line.zoom}" + ("" if later_end >= line.now else f"&to={int(later_end.timestamp())}")
+    )
     return Zoom(choices, earlier, later, line.words())

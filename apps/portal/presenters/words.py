@@ -95,7 +95,7 @@ def frequency(probability: float | None) -> str:
         return ""
     for base in (10, 20, 50, 100):
         count = round(probability * base)
-        if count >= 1 and (base == 10 and probability >= 0.1 or count >= 2 or base == 100):
+        if count >= 1 and ((base == 10 and probability >= 0.1) or count >= 2 or base == 100):
             return f"about {count} of {base}"
     return "fewer than 1 of 100"
 
@@ -114,7 +114,7 @@ def signed(value: float, decimals: int = 1) -> str:
     return f"{'+' if value > 0 else MINUS}{text}"
 
 
-def number(value: float | None, digits: int = 4) -> str:
+def number(value: float | None, digits: int = 3) -> str:
     """A measured value without trailing zeros and without false digits."""
     if value is None or math.isnan(value):
         return MISSING
@@ -162,9 +162,19 @@ def study_day_words(moment: datetime, first: date | None, where: ZoneInfo) -> st
 
 
 UNIT_WORDS = {
-    "mm[Hg]": "mmHg", "Cel": "°C", "10*9/L": "10⁹/L", "10*12/L": "10¹²/L", "1": "", "{score}": "", "[iU]/L": "IU/L",
-    "m[IU]/L": "mIU/L", "a": "years", "d": "days", "h": "h", "min": "min",
-}  # fmt: skip
+    "mm[Hg]": "mmHg",
+    "Cel": "°C",
+    "10*9/L": "10⁹/L",
+    "10*12/L": "10¹²/L",
+    "1": "",
+    "{score}": "",
+    "[iU]/L": "IU/L",
+    "m[IU]/L": "mIU/L",
+    "a": "years",
+    "d": "days",
+    "h": "h",
+    "min": "min",
+}
 
 
 def unit(ucum: str | None) -> str:

@@ -63,6 +63,8 @@ class Help(PortalView):
         return self.page("portal/help.html", {})
 
 
-def locked_out(request: HttpRequest, credentials: dict[str, Any] | None = None, *args: Any, **kwargs: Any) -> HttpResponse:
+def locked_out(
+    request: HttpRequest, credentials: dict[str, Any] | None = None, *args: Any, **kwargs: Any
+) -> HttpResponse:
     """What axes shows after five wrong passwords: how long it lasts and whom to ask."""
     return render(request, "portal/locked.html", {"minutes": 15}, status=429)

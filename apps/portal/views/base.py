@@ -54,7 +54,10 @@ class PortalView(View):
         """The template with the frame around it; parts asked for by the page's script have no frame."""
         viewer = getattr(self, "viewer", None)
         if viewer is not None:
-            context = {"viewer": viewer, "frame": frame(viewer.user, viewer.trial, section=self.section, blinded=viewer.blinded)} | context
+            context = {
+                "viewer": viewer,
+                "frame": frame(viewer.user, viewer.trial, section=self.section, blinded=viewer.blinded),
+            } | context
         elif self.request.user.is_authenticated:
             context = {"frame": frame(self.request.user, None)} | context  # type: ignore[arg-type]
         return render(self.request, template, context, status=status)
@@ -76,7 +79,12 @@ def to_sign_in(request: HttpRequest) -> HttpResponse:
 
 def error_page(request: HttpRequest, error: DomainError) -> HttpResponse:
     """The error in words, with its status and what to do about it."""
-    context: dict[str, Any] = {"title": error.title, "message": error.message, "cure": error.cure, "status_code": error.status}
+    context: dict[str, Any] = {
+        "title": error.title,
+        "message": error.message,
+        "cure": error.cure,
+        "status_code": error.status,
+    }
     if request.user.is_authenticated:
         context["frame"] = frame(request.user, None)  # type: ignore[arg-type]
     return render(request, "portal/error.html", context, status=error.status)

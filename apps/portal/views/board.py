@@ -48,7 +48,9 @@ class Board(PortalView):
         rows = selectors.board_rows(viewer, site=filters.site, query=filters.query)
         samples = selectors.sparks(viewer, present.drawn(rows, viewer, filters), present.span_of(viewer))
         action = reverse("portal:board", args=[trial])
-        board = present.board(rows, viewer, filters, samples, action=action, changes=reverse("portal:board_changes", args=[trial]))
+        board = present.board(
+            rows, viewer, filters, samples, action=action, changes=reverse("portal:board_changes", args=[trial])
+        )
         newest, gap = selectors.pace(trial)
         serving = selectors.serving_version(trial)
         return self.page(
@@ -63,7 +65,9 @@ class Board(PortalView):
                     gap=gap,
                     silent=serving is not None and serving.state == "silent",
                     socket=f"/ws/trials/{quote(trial)}/" if viewer.live else "",
-                    side=f"Model {serving.version}, {serving.get_state_display().lower()}" if serving else "No model serves this trial yet",
+                    side=f"Model {serving.version}, {serving.get_state_display().lower()}"
+                    if serving
+                    else "No model serves this trial yet",
                 ),
             },
         )
@@ -80,14 +84,24 @@ class Changes(PortalView):
         since = _moment(request.GET.get("since", ""))
         rows = selectors.board_rows(viewer, site=filters.site, query=filters.query)
         visible = set(present.drawn(rows, viewer, filters))
-        changed = [row for row in rows if row.created_at is not None and (since is None or row.created_at > since - OVERLAP)]
+        changed = [
+            row for row in rows if row.created_at is not None and (since is None or row.created_at > since - OVERLAP)
+        ]
         wanted = [row.key for row in changed if row.key in visible]
         samples = selectors.sparks(viewer, wanted, present.span_of(viewer))
         board = present.board(
-            rows, viewer, filters, samples, action=reverse("portal:board", args=[trial]), changes=reverse("portal:board_changes", args=[trial])
+            rows,
+            viewer,
+            filters,
+            samples,
+            action=reverse("portal:board", args=[trial]),
+            changes=reverse("portal:board_changes", args=[trial]),
         )
         gone = " ".join(present.slug(row.patient_id) for row in changed if row.key not in visible)
-        return self.part("portal/board_changes.html", {"board": board, "counts": present.lane_counts(rows, viewer, filters), "gone": gone})
+        return self.part(
+            "portal/board_changes.html",
+            {"board": board, "counts": present.lane_counts(rows, viewer, filters), "gone": gone},
+        )
 
 
 def _moment(text: str) -> datetime | None:

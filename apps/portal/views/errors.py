@@ -18,27 +18,54 @@ def _page(request: HttpRequest, status: int, title: str, message: str, cure: str
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """400."""
-    return _page(request, 400, "The request cannot be read", "Something in the address or the form is not as this page needs it.", "Go back and try again.")
+    return _page(
+        request,
+        400,
+        "The request cannot be read",
+        "Something in the address or the form is not as this page needs it.",
+        "Go back and try again.",
+    )
 
 
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """403."""
-    return _page(request, 403, "Not permitted", "You may not see or do this.", "Ask the administrator of your trial for a role that may.")
+    return _page(
+        request,
+        403,
+        "Not permitted",
+        "You may not see or do this.",
+        "Ask the administrator of your trial for a role that may.",
+    )
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """403, a form that has grown old."""
-    return _page(request, 403, "The form has expired", "It was opened before you signed in, or in another window.", "Open the page again and send the form once more.")
+    return _page(
+        request,
+        403,
+        "The form has expired",
+        "It was opened before you signed in, or in another window.",
+        "Open the page again and send the form once more.",
+    )
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404."""
-    return _page(request, 404, "Not found", "There is nothing at this address.", "Check it, or begin from the risk board.")
+    return _page(
+        request, 404, "Not found", "There is nothing at this address.", "Check it, or begin from the risk board."
+    )
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """500. Names the correlation id, under which the log tells what happened; touches no database."""
     known = correlation.get()
     cure = f"Try again. If it stays, tell your administrator{f' this number: {known}' if known else ''}."
-    context = {"title": "Something failed on our side", "message": "It has been logged.", "cure": cure, "status_code": 500}
-    return HttpResponse(get_template("portal/error.html").render(context), status=500)  # no request: no session, no database
+    context = {
+        "title": "Something failed on our side",
+        "message": "It has been logged.",
+        "cure": cure,
+        "status_code": 500,
+    }
+    return HttpResponse(
+        get_template("portal/error.html").render(context), status=500
+    )  # no request: no session, no database

@@ -24,8 +24,12 @@ class Imports(PortalView):
     section = "portal:imports"
 
     def get(self, request: HttpRequest, trial: str) -> HttpResponse:
-        rows, pager = page_of(ImportRun.objects.filter(trial=trial).prefetch_related("domains"), request, PAGE, "import")
-        return self.page("portal/imports.html", {"imports": [present.run(row, self.viewer.zone) for row in rows], "pager": pager})
+        rows, pager = page_of(
+            ImportRun.objects.filter(trial=trial).prefetch_related("domains"), request, PAGE, "import"
+        )
+        return self.page(
+            "portal/imports.html", {"imports": [present.run(row, self.viewer.zone) for row in rows], "pager": pager}
+        )
 
 
 class Import(PortalView):
@@ -39,7 +43,11 @@ class Import(PortalView):
         if row is None:
             raise NotFound("There is no such import in this trial.", cure="Go back to the list of imports.")
         refusals = row.refusals.all()
-        rules = refusals.values("domain", "rule").annotate(count=Count("id"), message=Min("message")).order_by("domain", "rule")
+        rules = (
+            refusals.values("domain", "rule")
+            .annotate(count=Count("id"), message=Min("message"))
+            .order_by("domain", "rule")
+        )
         domain, rule = request.GET.get("domain", "")[:8], request.GET.get("rule", "")[:80]
         if domain:
             refusals = refusals.filter(domain=domain)
@@ -48,5 +56,12 @@ class Import(PortalView):
         refused, pager = page_of(refusals, request, REFUSED_PAGE, "refused row")
         return self.page(
             "portal/import.html",
-            {"run": present.run(row, self.viewer.zone), "rules": list(rules), "refused": refused, "pager": pager, "domain": domain, "rule": rule},
+            {
+                "run": present.run(row, self.viewer.zone),
+                "rules": list(rules),
+                "refused": refused,
+                "pager": pager,
+                "domain": domain,
+                "rule": rule,
+            },
         )

@@ -23,12 +23,18 @@ class Model(PortalView):
         if version is not None:
             chosen = next((one for one in versions if one.version == version), None)
             if chosen is None:
-                raise NotFound(f"Trial {trial} has no model version {version}.", cure="Choose one from the list of versions.")
+                raise NotFound(
+                    f"Trial {trial} has no model version {version}.", cure="Choose one from the list of versions."
+                )
         else:
-            chosen = next((one for one in versions if one.state in ("production", "silent")), versions[0] if versions else None)
+            chosen = next(
+                (one for one in versions if one.state in ("production", "silent")), versions[0] if versions else None
+            )
         context = {
             "chosen": chosen,
-            "model": present.page(chosen, viewer, registry.history(chosen), registry.approvals(chosen)) if chosen else None,
+            "model": present.page(chosen, viewer, registry.history(chosen), registry.approvals(chosen))
+            if chosen
+            else None,
             "versions": [present.version_row(one, viewer) for one in versions],
             "label": status(viewer, newest=None, gap=None, silent=bool(chosen and chosen.state == "silent")),
         }

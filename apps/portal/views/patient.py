@@ -46,8 +46,10 @@ class PatientView(PortalView):
         scored = prediction is not None and prediction.probability is not None
         return {
             "now": present.now_card(patient, viewer, prediction, earlier, vitals),
-            "why": factors.why(prediction.probability, prediction.top_factors, viewer, present.ages(vitals, labs)) if scored else None,  # type: ignore[union-attr,arg-type]
-            "sources": present.sources(prediction, viewer, where),
+            "why": factors.why(prediction.probability, prediction.top_factors, viewer, present.ages(vitals, labs))
+            if scored
+            else None,  # type: ignore[union-attr,arg-type]
+            "sources": present.sources(prediction, where),
         }
 
     def panels(self, request: HttpRequest, patient: Patient) -> dict[str, Any]:
@@ -58,7 +60,13 @@ class PatientView(PortalView):
         first, last = read.span(viewer, patient)
         now = viewer.now if viewer.live or last is None else min(viewer.now, last + timedelta(days=2))
         line = timeline(
-            request.GET.get("zoom", ""), request.GET.get("to", ""), now=now, first=first, zone=where, first_dose=first_dose, live=viewer.live
+            request.GET.get("zoom", ""),
+            request.GET.get("to", ""),
+            now=now,
+            first=first,
+            zone=where,
+            first_dose=first_dose,
+            live=viewer.live,
         )
         record = read.record(viewer, patient, line.start, line.end)
         return {
@@ -97,7 +105,9 @@ class PatientPage(PatientView):
                     gap=gap,
                     silent=serving is not None and serving.state == "silent",
                     socket=f"/ws/trials/{quote(trial)}/patients/{quote(patient)}/" if viewer.live else "",
-                    side=f"Model {serving.version}, {serving.get_state_display().lower()}" if serving else "No model serves this trial yet",
+                    side=f"Model {serving.version}, {serving.get_state_display().lower()}"
+                    if serving
+                    else "No model serves this trial yet",
                 ),
                 **panels,
                 **self.now(found),

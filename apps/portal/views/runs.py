@@ -79,7 +79,9 @@ class RunPart(RunsView):
     """Progress, outcome and log of one run."""
 
     def get(self, request: HttpRequest, trial: str, pk: UUID) -> HttpResponse:
-        return self.part("portal/run_part.html", {"run": present.run(self.run(pk), self.viewer.zone, may_run=self.may_run)})
+        return self.part(
+            "portal/run_part.html", {"run": present.run(self.run(pk), self.viewer.zone, may_run=self.may_run)}
+        )
 
 
 class RunAgain(RunsView):
