@@ -26,13 +26,6 @@ BROWSER_FLAGS = (
     "--disable-sync",
 )
 NO_BROWSER = "no Chromium: install it (Debian: `apt-get install chromium`) or set CHROMIUM to its path"
-VALKEY_DATABASES = 16
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    # A server dies with the process that started it; in a parallel run that must be the one that outlives the workers.
-    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
-        SERVERS.need("postgres", "valkey", "broker")
 
 
 def pytest_unconfigure() -> None:

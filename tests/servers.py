@@ -1,7 +1,8 @@
-"""One set of real servers per test session, in a temporary folder, started when the first test needs them.
+"""One set of real servers per test process, in a temporary folder, started when the first test needs them.
 
 Loaded by ``-p tests.servers`` (pyproject), before pytest-django reads the settings: the addresses are fixed here and
-handed over in the environment, so that workers of a parallel run share the servers of the process that started them.
+handed over in the environment. Each worker of a parallel run has servers of its own (half a second, 80 MiB), so that no
+test empties what another fills.
 """
 
 from __future__ import annotations
@@ -11,40 +12,34 @@ import shutil
 import tempfile
 from pathlib import Path
 
-#: The name through which a parallel run's first process tells its workers where the servers are.
-SHARED = "TEST_SERVERS_DIR"
-INHERITED = os.environ.get(SHARED)
-FOLDER = Path(INHERITED or tempfile.mkdtemp(prefix="clinical-tests-"))
-os.environ |= {SHARED: str(FOLDER), "DEPLOYMENT": "test", "VAR_DIR": str(FOLDER), "LOG_LEVEL": "WARNING"}
+FOLDER = Path(tempfile.mkdtemp(prefix="clinical-tests-"))
+os.environ |= {"DEPLOYMENT": "test", "VAR_DIR": str(FOLDER), "LOG_LEVEL": "WARNING"}
 for name in ("LAKE_URL", "DATABASE_URL", "REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS", "MLFLOW_TRACKING_URI"):
-    if INHERITED is None:
-        os.environ.pop(name, None)  # a developer's shell may name the running stack: tests never touch it
+    os.environ.pop(name, None)  # a developer's shell may name the running stack: tests never touch it
 
-from clinical_portal.java import java_home  # noqa: E402 - the environment is read on import
+from clinical_portal.env import env  # noqa: E402 - the environment is read on import
+from clinical_portal.java import java_home  # noqa: E402
 from clinical_portal.servers.stack import Stack  # noqa: E402
 
 
 class TestServers:
-    """The session's stack; ``need`` starts servers, ``close`` stops them and removes every file."""
+    """The process's stack; ``need`` starts servers, ``close`` stops them and removes every file."""
 
     __test__ = False
 
     def __init__(self) -> None:
-        self.owner = INHERITED is None
         self.folder = FOLDER
-        if self.owner:
-            self.folder.chmod(0o755)  # an unprivileged PostgreSQL must pass
+        self.folder.chmod(0o755)  # an unprivileged PostgreSQL must pass
         self.stack = Stack(self.folder, durable=False)
 
     def announce(self) -> None:
         """Choose the ports and put the addresses into this process's environment."""
-        if self.owner:
-            os.environ.update(self.stack.reserve())
-        if home := java_home(os.environ.get("JAVA_HOME", ""), self.folder):
+        os.environ.update(self.stack.reserve())
+        if home := java_home(env.text("JAVA_HOME"), self.folder):
             os.environ["JAVA_HOME"] = str(home)
 
     def need(self, *names: str) -> dict[str, str]:
-        """Addresses of the named servers, answering; a worker of a parallel run finds them started."""
+        """Addresses of the named servers, answering."""
         addresses = self.stack.ensure(*names)
         for name, address in addresses.items():
             if os.environ.get(name) != address:
@@ -54,8 +49,6 @@ class TestServers:
         return addresses
 
     def close(self) -> None:
-        if not self.owner:
-            return
         try:
             self.stack.stop()
         finally:
@@ -63,7 +56,6 @@ class TestServers:
             if moved.exists():
                 shutil.rmtree(moved.read_text().strip(), ignore_errors=True)
             shutil.rmtree(self.folder, ignore_errors=True)
-            os.environ.pop(SHARED, None)
 
 
 SERVERS = TestServers()
