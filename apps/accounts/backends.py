@@ -8,6 +8,7 @@ from django.contrib.auth.backends import ModelBackend
 
 from apps.accounts.models import User
 from apps.accounts.permissions import PERMISSIONS, grants
+from apps.accounts.roles import ROLES
 
 #: What Django's admin asks for -> the action of our table. What is not here, nobody may do in the admin.
 ADMIN: dict[str, str] = {
@@ -57,4 +58,4 @@ class HouseBackend(ModelBackend):
 
 def _suffices(grant: Any, action: str) -> bool:
     permission = PERMISSIONS[action]
-    return grant.role in permission.roles and (permission.scope != "platform" or grant.trial_id is None)
+    return ROLES[grant.role].staff and grant.role in permission.roles and (permission.scope != "platform" or grant.trial_id is None)

@@ -1,9 +1,9 @@
 """The clinical record the portal shows: one row per version of a record, projected from events.
 
 The truth is bronze; these tables are rebuilt from it. Measured values are in the contract's units (double precision,
-from the fixed-point integers of silver, so no more digits than were sent); columns bear silver's names. ``superseded`` says that a later version
-holds, by (known_time, epoch, offset), among all that is known; a page that looks back in time uses
-``selectors.as_known``.
+from the fixed-point integers of silver, so no more digits than were sent); columns bear silver's names. ``superseded``
+says that a later version holds, by (known_time, epoch, offset), among all that is known; a page that looks back in time
+uses ``selectors.as_known``.
 """
 
 from __future__ import annotations
