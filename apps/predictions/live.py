@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import orjson
 import structlog
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, InterfaceError, close_old_connections
+from redis.exceptions import RedisError
 
 from apps.audit.actors import Actor
 from apps.core import clock
@@ -62,6 +63,7 @@ class LiveLoop:
         self._catching_up = True
         self._beat_at = self._refreshed_at = 0.0
         self._predicted = 0
+        self._again = False
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Work until ``stop()``; what was read has taken effect when it returns."""
@@ -71,10 +73,14 @@ class LiveLoop:
                 try:
                     self.turn()
                 except TopicsMadeAnew:
-                    log.error(
-                        "topic_made_anew", message="Windows are rebuilt from bronze; what was not claimed is lost."
-                    )
-                    self.begin()
+                    log.error("topic_made_anew", message="Windows are rebuilt; what was not claimed in bronze is lost.")
+                    self._again = True
+                except (DatabaseError, InterfaceError, RedisError) as error:
+                    # nothing read since the last flush has taken effect in the windows: it is read again
+                    log.error("store_not_answering", error=str(error))
+                    close_old_connections()
+                    time.sleep(1.0)
+                    self._again = True
             self._flush()
             self._beat(force=True)
         finally:
@@ -104,6 +110,9 @@ class LiveLoop:
 
     def turn(self) -> None:
         """Read once, and do what is to be done."""
+        if self._again:
+            self.begin()
+            self._again = False
         lines = self.reader.poll(timeout_ms=200)
         if any(lines.values()):
             # only messages that are certainly of the ids we know may change anything
@@ -121,7 +130,6 @@ class LiveLoop:
             self.score_due()
         if time.monotonic() - self._refreshed_at > REFRESH_SECONDS:
             self._refreshed_at = time.monotonic()
-            close_old_connections()
             self.applier.refresh()
         self._beat()
 

@@ -27,7 +27,16 @@ Identity = tuple[str, int, int]
 
 
 def worker(servers: list[str], lake: str, *more: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.support.bronze_worker", "--servers", ",".join(servers), "--lake", lake, *more]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.support.bronze_worker",
+        "--servers",
+        ",".join(servers),
+        "--lake",
+        lake,
+        *more,
+    ]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
