@@ -7,6 +7,7 @@ demo's people sign with their own passwords, like anybody; their signatures are 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -20,11 +21,15 @@ from django.core.management import call_command
 
 from apps.audit.actors import Actor
 from apps.core.errors import DomainError
+from apps.core.lake import lake
 from apps.ingestion import simulate
+from apps.ingestion.applier import Applier
+from apps.ingestion.rebuild import rebuild
+from apps.ingestion.topics import ensure_topics
+from apps.ingestion.window import window_store
 from apps.pipelines import services as pipelines
 from apps.pipelines.execution import execute
 from apps.pipelines.models import JobRun
-from apps.predictions import rebuild
 from apps.registry import demo as people
 from apps.registry import selectors as registry
 from apps.registry.models import ModelVersion
@@ -83,12 +88,8 @@ def _people(say: Say) -> None:
 def _history(say: Say) -> None:
     """Simulated patients through Kafka into bronze. What an interrupted try left is begun anew: the in-memory broker
     took with it what had not reached bronze."""
-    import shutil
-
     shutil.rmtree(Path(settings.VAR_DIR) / "lake", ignore_errors=True)
     simulate.path().unlink(missing_ok=True)
-    from apps.ingestion.topics import ensure_topics
-
     ensure_topics(settings.KAFKA_BOOTSTRAP_SERVERS)
     bronze = subprocess.Popen([sys.executable, "manage.py", "run_bronze", "--records", "5000"], cwd=settings.BASE_DIR)
     try:
@@ -126,7 +127,16 @@ def _sign(say: Say) -> None:
 
 
 def _windows(say: Say) -> None:
-    rebuild.everything(say=lambda line: say(f"  {line}"))
+    applier = Applier(lake=lake(), store=window_store(), default_trial=settings.DEFAULT_TRIAL_ID)
+    told = 0.0
+
+    def tell(line: str) -> None:
+        nonlocal told
+        if time.monotonic() - told > 5:
+            told = time.monotonic()
+            say(f"  {line}")
+
+    rebuild(applier, tell)
 
 
 STEPS = (
