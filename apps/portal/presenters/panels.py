@@ -226,7 +226,12 @@ def risk_panel(predictions: list[Prediction], viewer: Viewer, line: Timeline) ->
         else "",
         "No score in this window.",
     )
-    return Panel("risk", horizon, sentence, [PanelRow("risk", data, sentence)], table)
+    name, latest = words.MISSING, "no score in this window"
+    if predictions:
+        newest = predictions[-1]
+        name = words.percent(newest.probability, profile)
+        latest = f"{words.level(newest.level)}, {words.when(newest.as_of, line.zone)}"
+    return Panel("risk", horizon, sentence, [PanelRow("risk", data, sentence, name, latest)], table)
 
 
 def _gaps(predictions: list[Prediction]) -> list[list[int]]:

@@ -78,7 +78,7 @@ class Sources:
 def head(patient: Patient, viewer: Viewer, first_dose: datetime | None) -> Head:
     """Name and facts; the arm only for who may see it."""
     site = patient.site
-    where = words.zone(site.timezone if site else "UTC")
+    where = viewer.zone
     parts = [
         SEX_WORDS.get(patient.sex, ""),
         f"{patient.age:g} years at enrolment" if patient.age is not None else "",
@@ -113,7 +113,6 @@ def head(patient: Patient, viewer: Viewer, first_dose: datetime | None) -> Head:
 
 
 def now_card(
-    patient: Patient,
     viewer: Viewer,
     prediction: Prediction | None,
     earlier: Prediction | None,
@@ -121,7 +120,7 @@ def now_card(
 ) -> Now:
     """The score in force, or why there is none."""
     profile = viewer.profile
-    where = words.zone(patient.site.timezone if patient.site else "UTC")
+    where = viewer.zone
     chip = news2.of_signs({name: getattr(vitals, name) for name in PARAMETERS}) if vitals else None
     if prediction is None:
         empty = marks.axis(None, "indeterminate", profile)

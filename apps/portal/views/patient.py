@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
@@ -33,6 +34,8 @@ class PatientView(PortalView):
         """The patient. Raises NotFound, Forbidden for one of another site."""
         found = patients.patient(self.viewer.trial.pk, patient_id)
         permissions.check(self.viewer.user, "view_patient", trial=self.viewer.trial, site=found.site_id)
+        # everything on this page is told in the time of the patient's site
+        self.viewer = replace(self.viewer, zone=words.zone(found.site.timezone if found.site else "UTC"))
         return found
 
     def now(self, patient: Patient) -> dict[str, Any]:
@@ -42,20 +45,18 @@ class PatientView(PortalView):
         earlier = read.prediction_before(patient, prediction.as_of - timedelta(hours=4)) if prediction else None
         vitals = read.newest_vitals(viewer, patient)
         labs = read.newest_by_analyte(viewer, patient)
-        where = words.zone(patient.site.timezone if patient.site else "UTC")
         scored = prediction is not None and prediction.probability is not None
         return {
-            "now": present.now_card(patient, viewer, prediction, earlier, vitals),
+            "now": present.now_card(viewer, prediction, earlier, vitals),
             "why": factors.why(prediction.probability, prediction.top_factors, viewer, present.ages(vitals, labs))
             if scored
             else None,  # type: ignore[union-attr,arg-type]
-            "sources": present.sources(prediction, where),
+            "sources": present.sources(prediction, viewer.zone),
         }
 
     def panels(self, request: HttpRequest, patient: Patient) -> dict[str, Any]:
         """The panels on their shared time axis."""
         viewer = self.viewer
-        where = words.zone(patient.site.timezone if patient.site else "UTC")
         first_dose = read.first_dose(viewer, patient)
         first, last = read.span(viewer, patient)
         now = viewer.now if viewer.live or last is None else min(viewer.now, last + timedelta(days=2))
@@ -64,7 +65,7 @@ class PatientView(PortalView):
             request.GET.get("to", ""),
             now=now,
             first=first,
-            zone=where,
+            zone=viewer.zone,
             first_dose=first_dose,
             live=viewer.live,
         )
@@ -89,8 +90,8 @@ class PatientPage(PatientView):
     """The whole page."""
 
     def get(self, request: HttpRequest, trial: str, patient: str) -> HttpResponse:
-        viewer = self.viewer
         found = self.patient(patient)
+        viewer = self.viewer
         panels = self.panels(request, found)
         newest, gap = selectors.pace(trial)
         serving = selectors.serving_version(trial)

@@ -1,0 +1,165 @@
+"""Presenters without a database: every feature has words, factors add up, drawings stay in their boxes."""
+
+from __future__ import annotations
+
+import math
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from apps.portal.presenters import evaluation, factors, feature_words, marks, model, news2
+from apps.portal.presenters.panels import thin, ticks_of
+from apps.portal.presenters.status import late_after
+from ml.features import FEATURES
+from ml.profile import StudyProfile
+
+PROFILE = StudyProfile(trial_id="T")
+
+
+def viewer(*, blinded: bool = True) -> Any:
+    return SimpleNamespace(blinded=blinded, profile=PROFILE, now=None)
+
+
+@pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
+@pytest.mark.parametrize("value", [2.0, -2.0, 0.0, None])
+def test_every_feature_is_said_in_words(feature: Any, value: float | None) -> None:
+    said = feature_words.say(feature.name, value)
+    assert said.title and said.detail and said.sentence
+    for text in (said.title, said.detail, said.sentence):
+        assert "_" not in text and "nan" not in text and "None" not in text, text
+
+
+def test_a_feature_that_is_not_in_the_table_keeps_its_name() -> None:
+    assert feature_words.say("something_new", 1.5).title == "Something new"
+
+
+def top() -> list[dict[str, Any]]:
+    return [
+        {"feature": "heart_rate_mean_24h", "contribution": 0.31, "value": 104.0, "unit": "/min"},
+        {"feature": "trial_arm", "contribution": 0.08, "value": 2.0, "unit": "1"},
+        {"feature": "spo2_mean_24h", "contribution": -0.05, "value": 97.0, "unit": "%"},
+        {"feature": "other_features", "count": 117, "contribution": 0.02},
+    ]
+
+
+def test_the_reasons_add_up_to_the_score() -> None:
+    why = factors.why(0.41, top(), viewer(blinded=False), {})
+    assert why.exact == pytest.approx(0.0, abs=1e-12)
+    assert why.total_words.replace("\u00a0", " ") == "The average patient's 5 % becomes 41 %"
+    shown = [float(bar.text.split("\u00a0")[0].replace("−", "-")) for bar in (*why.raises, *why.lowers)]
+    assert why.others is not None
+    assert math.isclose(sum(shown) + float(why.others.text.split("\u00a0")[0]), 36.0, abs_tol=0.2)
+    assert max(bar.width for bar in why.raises) == factors.BAR_WIDTH
+
+
+def test_a_blinded_reader_never_sees_a_factor_of_the_arm() -> None:
+    why = factors.why(0.41, top(), viewer(), {})
+    assert [bar.name for bar in why.raises] == ["Heart rate, mean over 24\u00a0h"]
+    assert why.others is not None and why.others.words == "118 other features together"
+    main = factors.main(top()[1:], None, viewer())
+    assert main is None
+
+
+@pytest.mark.parametrize(
+    ("stored", "reason", "remedy"),
+    [
+        (
+            ["The newest heart rate is 9 hours old; this study asks for one within 6 hours. Measure heart rate."],
+            "The newest heart rate is 9 hours old; this study asks for one within 6 hours",
+            "Measure heart rate.",
+        ),
+        (["No heart rate is known."], "No heart rate is known", "Measure heart rate."),
+        ([], "Not enough data for a score", ""),
+    ],
+)
+def test_an_indeterminate_patient_says_why_and_what_would_mend_it(stored: list[str], reason: str, remedy: str) -> None:
+    told = factors.indeterminate(stored)
+    assert (told.reason, told.remedy) == (reason, remedy)
+
+
+def test_a_sparkline_always_has_the_whole_scale() -> None:
+    drawn = marks.spark([0.0, 1.0, None, 0.5], "high", PROFILE, "Last 5 days")
+    heights = [float(y) for _, y in re.findall(r"[ML](\S+) (\S+)", drawn.path)]
+    assert heights == [marks.SPARK_FLOOR, marks.SPARK_TOP, 16.0]
+    assert len(drawn.gaps) == 1 and drawn.end is not None and drawn.path.count("M") == 2
+    nothing = marks.spark([None] * 5, "indeterminate", PROFILE, "Last 5 days")
+    assert (
+        nothing.path == "" and nothing.gaps[0].width == marks.SPARK_WIDTH and nothing.words == "no score in Last 5 days"
+    )
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "arrow"),
+    [
+        (0.5, 0.2, "arrow-up"),
+        (0.25, 0.2, "arrow-rise"),
+        (0.21, 0.2, "arrow-flat"),
+        (0.15, 0.2, "arrow-fall"),
+        (0.05, 0.2, "arrow-down"),
+    ],
+)
+def test_the_arrow_follows_the_points(now: float, before: float, arrow: str) -> None:
+    change = marks.change(now, before)
+    assert change is not None and change.arrow == arrow
+    assert marks.change(None, before) is None
+
+
+def test_news2_is_never_a_total_of_too_little() -> None:
+    whole = {
+        "heart_rate": 104,
+        "blood_pressure_systolic": 95,
+        "temperature": 38.4,
+        "spo2": 96.0,
+        "respiratory_rate": 21,
+        "supplemental_oxygen": 0.0,
+        "consciousness": "A",
+    }
+    assert (news2.of_signs(whole).text, news2.of_signs(whole).tone) == ("6", "2")
+    part = news2.of_signs({"heart_rate": 104, "consciousness": ""})
+    assert part.tone == "part" and part.text.startswith("≥")
+    assert news2.of_signs({}).text == "--"
+
+
+def test_late_is_said_within_a_minute_where_scores_flow_and_not_where_they_are_rare() -> None:
+    assert late_after(60, 4.5) == 45.0
+    assert late_after(60, None) == 120.0
+    assert late_after(60, 180.0) == 720.0
+
+
+@pytest.mark.parametrize(
+    ("gate", "verdict"),
+    [
+        ({"operator": ">=", "threshold": 0.8, "value": 0.846, "low": 0.83, "high": 0.86, "outcome": "met"}, "met"),
+        ({"operator": ">=", "threshold": 0.8, "value": 0.81, "low": 0.78, "high": 0.84, "outcome": "met"}, "uncertain"),
+        ({"operator": "<", "threshold": 0.05, "value": 0.07, "passed": False}, "failed"),
+        ({"operator": "<", "threshold": 0.05, "value": None, "passed": False}, "not_judged"),
+        ({"operator": ">", "threshold": 0.0, "value": 0.01, "passed": True}, "met"),
+    ],
+)
+def test_a_gate_says_its_verdict_and_right_of_the_line_is_good(gate: dict[str, Any], verdict: str) -> None:
+    row = model.gate_row({"name": "g", "sentence": "A gate", **gate})
+    assert row.verdict == verdict
+    if row.plot is not None:
+        good = row.verdict in ("met", "uncertain")
+        assert (row.plot.dot >= model.LINE_AT) == good
+
+
+def test_an_evaluation_that_lacks_everything_is_still_a_page() -> None:
+    for table in (evaluation.comparisons, evaluation.subgroups):
+        assert table({}) is None
+    assert evaluation.confusion({}) == "" and evaluation.oracle({}) == "" and evaluation.calibration({}) == (None, None)
+
+
+def test_thinning_keeps_the_ends_of_time_and_says_so() -> None:
+    times, values = list(range(0, 5000)), [float(place % 7) for place in range(5000)]
+    x, y, thinned = thin(times, values, 100)
+    assert thinned and 90 <= len(x) <= 101 and len(x) == len(y) and x == sorted(x)
+    assert thin([1, 2], [0.1, None], 100) == ([1, 2], [0.1, None], False)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (36.1, 38.9), (60, 190), (0.2, 1.4), (5, 5.0001), (100, 9000)])
+def test_axis_ticks_are_round_and_inside(low: float, high: float) -> None:
+    ticks = ticks_of(low, high)
+    assert all(low - 1e-6 <= tick <= high + 1e-6 for tick in ticks) and len(ticks) <= 4
