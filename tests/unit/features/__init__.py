@@ -1,0 +1,1 @@
+"""Table, kernel, reference, window and vectors."""
