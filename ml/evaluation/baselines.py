@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from ml.clinical.news2 import totals
 from ml.scoring.bundle import Scaler
 from ml.splits import TRAIN, VALIDATION
 
@@ -26,6 +27,14 @@ DAY_ARM_DOSE = (
     "study_dose_current",
     "study_dose_missed_7d",
 )
+NEWS2_SOURCES = {
+    "heart_rate": ("heart_rate_latest",),
+    "blood_pressure_systolic": ("blood_pressure_systolic_latest",),
+    "temperature": ("temperature_latest",),
+    "spo2": ("spo2_mean_6h", "spo2_mean_24h"),
+    "respiratory_rate": ("respiratory_rate_mean_6h", "respiratory_rate_mean_24h"),
+}
+"""Sign → the features its newest value is taken from, the first that has one."""
 BOOSTING: dict[str, Any] = {
     "objective": "binary",
     "metric": "auc",
@@ -91,10 +100,25 @@ def boosting(given: BaselineInput) -> Float:
     return np.asarray(model.predict(x, raw_score=True, num_threads=1), dtype=np.float64)
 
 
+def news2(given: BaselineInput) -> Float:
+    """NEWS2 of the newest values that the features hold; NaN where none of its signs is known."""
+    names = given.scaler.names
+    signs = {}
+    for sign, sources in NEWS2_SOURCES.items():
+        value = np.full(len(given.label), np.nan)
+        for name in sources:
+            if name in names:
+                value = np.where(np.isnan(value), given.features[:, names.index(name)].astype(np.float64), value)
+        signs[sign] = value
+    total, _ = totals(signs)
+    return total
+
+
 BASELINES: Mapping[str, Callable[[BaselineInput], Float]] = {
     "logistic": logistic,
     "lightgbm": boosting,
     "day_arm_dose": day_arm_dose,
+    "news2": news2,
 }
 
 

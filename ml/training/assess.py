@@ -15,7 +15,6 @@ from ml.evaluation.baselines import BaselineInput, fit_baselines
 from ml.evaluation.bootstrap import DRAWS
 from ml.evaluation.evaluate import THRESHOLD, Rows, evaluate
 from ml.evaluation.gates import gates, may_serve, measures_of
-from ml.evaluation.news2_rows import news2_scores
 from ml.profile import StudyProfile
 from ml.scoring import Bundle, score
 from ml.splits import PARTS, TEST
@@ -85,7 +84,6 @@ def assess(
         BaselineInput(data.features, bundle.scaler, data.label, trained.part, config.seed),
         lambda name: report(f"baseline {name}"),
     )
-    others["news2"] = news2_scores(data.names, data.features)
     report("intervals by drawing patients")
     tested = data.take(test)
     probability = bundle.probabilities(tested.features)

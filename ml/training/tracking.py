@@ -20,7 +20,7 @@ from safetensors import numpy as tensors
 from ml.training.train import Epoch, Trained, TrainingConfig
 
 mpl.use("Agg")
-from matplotlib import pyplot  # noqa: E402 - the drawing surface has to be chosen before
+from matplotlib import pyplot as plt
 
 EXPERIMENT = "clinical-adverse-events"
 MODEL_NAME = "adverse-event-predictor"
@@ -50,20 +50,24 @@ class Tracker:
 
     def start(self, config: TrainingConfig, tags: Mapping[str, str], *, artifact_location: str | None = None) -> str:
         """Open the run with its parameters and tags; returns its id."""
-        found = self.client.get_experiment_by_name(self.experiment)
-        if found is None:
-            try:
-                identity = self.client.create_experiment(self.experiment, artifact_location=artifact_location)
-            except MlflowException:  # another run has just created it
-                identity = self.client.get_experiment_by_name(self.experiment).experiment_id
-        else:
-            identity = found.experiment_id
+        identity = self._experiment(artifact_location)
         run = self.client.create_run(identity, tags=dict(tags))
         self.run_id = str(run.info.run_id)
         body = config.to_json()
         body["hidden_layers"] = "-".join(str(size) for size in config.hidden_layers)
         self.client.log_batch(self.run_id, params=[Param(key, str(value)) for key, value in body.items()])
         return self.run_id
+
+    def _experiment(self, artifact_location: str | None) -> str:
+        found = self.client.get_experiment_by_name(self.experiment)
+        if found is None:
+            try:
+                return str(self.client.create_experiment(self.experiment, artifact_location=artifact_location))
+            except MlflowException:  # another run may just have created it
+                found = self.client.get_experiment_by_name(self.experiment)
+                if found is None:
+                    raise
+        return str(found.experiment_id)
 
     def epoch(self, epoch: Epoch) -> None:
         """Log the figures of an epoch and its checkpoint."""
@@ -124,7 +128,7 @@ def draw_confusion(evaluation: Mapping[str, Any], path: Path) -> None:
     table = np.array(
         [[cell["true_negative"], cell["false_positive"]], [cell["false_negative"], cell["true_positive"]]], dtype=float
     )
-    figure, axes = pyplot.subplots(figsize=(4.2, 3.6), layout="constrained")
+    figure, axes = plt.subplots(figsize=(4.2, 3.6), layout="constrained")
     axes.imshow(table / np.maximum(table.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(table):
         axes.text(column, row, f"{count:,.0f}", ha="center", va="center")
@@ -134,12 +138,12 @@ def draw_confusion(evaluation: Mapping[str, Any], path: Path) -> None:
     axes.set_ylabel("observed")
     axes.set_title("Test patients" + (", simulated data" if evaluation["simulated"] else ""))
     figure.savefig(path, dpi=120, metadata={"Software": None})
-    pyplot.close(figure)
+    plt.close(figure)
 
 
 def draw_losses(trained: Trained, path: Path) -> None:
     """Training and validation loss over the epochs as a PNG."""
-    figure, axes = pyplot.subplots(figsize=(5, 3.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(5, 3.2), layout="constrained")
     numbers = [epoch.number for epoch in trained.epochs]
     axes.plot(numbers, [epoch.train_loss for epoch in trained.epochs], label="training")
     axes.plot(numbers, [epoch.val_loss for epoch in trained.epochs], label="validation")
@@ -148,4 +152,4 @@ def draw_losses(trained: Trained, path: Path) -> None:
     axes.set_ylabel("weighted cross-entropy")
     axes.legend()
     figure.savefig(path, dpi=120, metadata={"Software": None})
-    pyplot.close(figure)
+    plt.close(figure)

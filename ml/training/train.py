@@ -47,8 +47,8 @@ class TrainingConfig:
     patience: int = 5
     positive_weight: float | None = None
     weight_decay: float = 0.0
-    input_noise: float = 0.0
-    clip: float = 6.0
+    input_noise: float = 0.5
+    clip: float = 4.0
 
     def __post_init__(self) -> None:
         if len(self.hidden_layers) != 2 or min(self.hidden_layers) < 1:

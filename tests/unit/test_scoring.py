@@ -16,8 +16,7 @@ import numpy as np
 import pytest
 
 from ml.profile import StudyProfile
-from ml.scoring import Bundle, BundleError, Scaler, fingerprint, fingerprint_parts, score, top_factors
-from ml.scoring import exact
+from ml.scoring import Bundle, BundleError, Scaler, exact, fingerprint, fingerprint_parts, score, top_factors
 from ml.scoring.fingerprint import code_digest
 
 FEATURES = 120

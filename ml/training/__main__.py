@@ -1,0 +1,244 @@
+"""Train, evaluate and record a model: `python -m ml.training --lake URL --trial T --profile FILE …`.
+
+Standard output is JSON, one object a line: {"step", "done", "of"} while it runs, {"outcome"} or {"error"} last. The
+bundle and evaluation.json are written into the lake under models/; the run goes to MLflow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlflow.exceptions import MlflowException
+
+from ml.features import TABLE_DIGEST
+from ml.lake import Lake, LakeError
+from ml.profile import StudyProfile
+from ml.training import source
+from ml.training.assess import assess
+from ml.training.crossval import cross_validate
+from ml.training.data import DataError, TrainingData
+from ml.training.tracking import EXPERIMENT, MODEL_NAME, Recorded, Tracker
+from ml.training.train import Epoch, Trained, TrainingConfig, train
+
+STEPS = 100
+
+
+def tell(**message: Any) -> None:
+    """Write one line."""
+    sys.stdout.write(json.dumps(message, separators=(",", ":")) + "\n")
+    sys.stdout.flush()
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one training run is told."""
+
+    lake: Lake
+    profile: StudyProfile
+    config: TrainingConfig
+    mlflow_uri: str = ""
+    model_name: str = MODEL_NAME
+    git_commit: str = ""
+    hazard: Path | None = None
+    data_version: str = ""
+    folds: int = 0
+    out: Path | None = None
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(prog="python -m ml.training", description=(__doc__ or "").split("\n")[0])
+    made.add_argument("--lake", required=True, help="folder, file:///… or s3://bucket/prefix")
+    made.add_argument("--lake-options", help="JSON file (- = standard input): endpoint, access_key, secret_key, region")
+    made.add_argument("--trial", required=True)
+    made.add_argument("--profile", type=Path, required=True, help="the study profile, JSON")
+    made.add_argument("--mlflow-uri", default="", help="empty: keep no record in MLflow")
+    made.add_argument("--model-name", default=MODEL_NAME)
+    made.add_argument("--git-commit", default="")
+    made.add_argument("--hazard", type=Path, help="the simulator's record of the true risk, Parquet")
+    made.add_argument("--data-version", default="", help="refuse to train on any other data version")
+    made.add_argument("--out", type=Path, help="write bundle and evaluation into this folder, too")
+    made.add_argument("--folds", type=int, help="grouped cross-validation beside (default: 5 for a finished trial)")
+    made.add_argument("--seed", type=int, default=1)
+    made.add_argument("--epochs", type=int, default=TrainingConfig.epochs)
+    made.add_argument("--learning-rate", type=float, default=TrainingConfig.learning_rate)
+    made.add_argument("--batch-size", type=int, default=TrainingConfig.batch_size)
+    made.add_argument("--dropout-rate", type=float, default=TrainingConfig.dropout_rate)
+    return made
+
+
+def run_of(arguments: argparse.Namespace) -> Run:
+    """The run that arguments describe. DataError where a file cannot be read or names another trial."""
+    options: dict[str, Any] = _json(arguments.lake_options) if arguments.lake_options else {}
+    profile = StudyProfile.from_json(_json(str(arguments.profile)))
+    if profile.trial_id != arguments.trial:
+        raise DataError(f"The profile is that of trial {profile.trial_id}, not of {arguments.trial}.")
+    hazard = arguments.hazard if arguments.hazard and arguments.hazard.is_file() else None
+    if arguments.hazard and hazard is None and profile.simulated:
+        sys.stderr.write(f"{arguments.hazard} is not there; the best reachable AUROC is left out.\n")
+    finished = profile.replay_date is not None
+    return Run(
+        lake=Lake.from_url(arguments.lake, **options),
+        profile=profile,
+        config=TrainingConfig(
+            seed=arguments.seed,
+            epochs=arguments.epochs,
+            learning_rate=arguments.learning_rate,
+            batch_size=arguments.batch_size,
+            dropout_rate=arguments.dropout_rate,
+        ),
+        mlflow_uri=arguments.mlflow_uri,
+        model_name=arguments.model_name,
+        git_commit=arguments.git_commit,
+        hazard=hazard,
+        data_version=arguments.data_version,
+        folds=arguments.folds if arguments.folds is not None else 5 if finished else 0,
+        out=arguments.out,
+    )
+
+
+def _json(path: str) -> dict[str, Any]:
+    try:
+        text = sys.stdin.read() if path == "-" else Path(path).read_text()
+        body: dict[str, Any] = json.loads(text)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as JSON: {error}") from error
+    return body
+
+
+def execute(run: Run, report: Callable[..., None] = tell) -> dict[str, Any]:
+    """Do the whole run; returns the outcome: bundle_path, run_id, digest, figures. Raises what the parts raise."""
+    begun = time.perf_counter()
+    report(step="reading features and labels", done=0, of=STEPS)
+    data, provenance = source.load(run.lake, run.profile, hazard=run.hazard)
+    if run.data_version and run.data_version != provenance.data_version:
+        raise DataError(f"The lake holds data version {provenance.data_version[:12]}, not {run.data_version[:12]}.")
+    tracker = Tracker(run.mlflow_uri, experiment=EXPERIMENT, model_name=run.model_name) if run.mlflow_uri else None
+    if tracker is not None:
+        tracker.start(run.config, _tags(run, provenance))
+    try:
+        trained = _train(run, data, provenance, tracker, report)
+        evaluation = _evaluate(run, data, trained, report)
+        evaluation["labels_version"] = provenance.labels_version
+        evaluation["labels_known_by"] = provenance.known_by
+        recorded: Recorded | None = None
+        if tracker is not None:
+            report(step="recording the run", done=95, of=STEPS)
+            recorded = tracker.finish(trained, evaluation, time.perf_counter() - begun)
+    except BaseException:
+        if tracker is not None:
+            tracker.fail()
+        raise
+    return _publish(run, trained, evaluation, recorded)
+
+
+def _train(
+    run: Run,
+    data: TrainingData,
+    provenance: source.Provenance,
+    tracker: Tracker | None,
+    report: Callable[..., None],
+) -> Trained:
+    def ended(epoch: Epoch) -> None:
+        if tracker is not None:
+            tracker.epoch(epoch)
+        words = f"epoch {epoch.number} of at most {run.config.epochs}, validation AUROC {epoch.val_auroc:.3f}"
+        report(step=words, done=5 + 55 * epoch.number // run.config.epochs, of=STEPS)
+
+    return train(
+        run.config,
+        data,
+        masked=source.hidden_features(run.profile),
+        table_digest=TABLE_DIGEST,
+        data_version=provenance.data_version,
+        profile_digest=run.profile.digest,
+        about={
+            "trial_id": run.profile.trial_id,
+            "simulated": run.profile.simulated,
+            "labels_version": provenance.labels_version,
+            "git_commit": run.git_commit,
+        },
+        report=ended,
+    )
+
+
+def _evaluate(run: Run, data: TrainingData, trained: Trained, report: Callable[..., None]) -> dict[str, Any]:
+    report(step="evaluating on test patients", done=60, of=STEPS)
+    body = assess(
+        trained,
+        run.config,
+        data,
+        run.profile,
+        report=lambda what: report(step=f"evaluating: {what}", done=70, of=STEPS),
+    )
+    if run.folds:
+        body["cross_validation"] = cross_validate(
+            run.config,
+            data,
+            run.profile,
+            masked=source.hidden_features(run.profile),
+            folds=run.folds,
+            report=lambda fold: report(
+                step=f"cross-validation, fold {fold} of {run.folds}", done=75 + 18 * fold // run.folds, of=STEPS
+            ),
+        )
+    return body
+
+
+def _tags(run: Run, provenance: source.Provenance) -> dict[str, str]:
+    return {
+        "git_commit_hash": run.git_commit,
+        "data_version": provenance.data_version,
+        "labels_version": provenance.labels_version,
+        "profile_digest": run.profile.digest,
+        "feature_table": TABLE_DIGEST,
+        "trial_id": run.profile.trial_id,
+        "simulated": str(run.profile.simulated).lower(),
+        "mlflow.runName": f"{run.profile.trial_id}-seed{run.config.seed}",
+    }
+
+
+def _publish(run: Run, trained: Trained, evaluation: dict[str, Any], recorded: Recorded | None) -> dict[str, Any]:
+    bundle = trained.bundle
+    name = recorded.run_id if recorded is not None else bundle.digest
+    path = f"models/{run.profile.trial_id}-{name[:16]}"
+    evaluation["run_id"] = recorded.run_id if recorded is not None else ""
+    text = (json.dumps(evaluation, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+    run.lake.put(f"{path}/evaluation.json", text)
+    bundle.save_to_lake(run.lake, path)
+    if run.out is not None:
+        bundle.save(run.out)
+        (run.out / "evaluation.json").write_bytes(text)
+    return {
+        "bundle_path": path,
+        "bundle_digest": bundle.digest,
+        "run_id": evaluation["run_id"],
+        "mlflow_version": recorded.version if recorded is not None else "",
+        "data_version": bundle.data_version,
+        "test_auroc": evaluation["metrics"].get("test_auroc"),
+        "gates_passed": evaluation["gates_passed"],
+        "epochs": len(trained.epochs),
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    arguments = parser().parse_args(argv)
+    try:
+        outcome = execute(run_of(arguments))
+    except (DataError, LakeError, MlflowException) as error:
+        tell(error=str(error))
+        return 1
+    tell(outcome=outcome)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
