@@ -17,6 +17,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "docs" / "generated"
 #: Page -> the function that prints it ("module:function", no arguments, Markdown).
 PAGES: dict[str, str] = {
     "contracts.md": "ml.contracts.docs:render",
+    "features.md": "ml.features.docs:render",
     "cleaning-rules.md": "ml.cleaning.docs:render",
     "permissions.md": "apps.accounts.docs:render",
     "audit-actions.md": "apps.audit.docs:render",

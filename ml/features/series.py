@@ -37,9 +37,8 @@ SLOT: dict[str, int] = {name: position for position, name in enumerate(SLOT_NAME
 SIGN_SLOTS = len(TEMPORAL_SIGNS)
 _ALWAYS_VALUED = ("adverse_event", "enrolment", "arm")
 
-CONTROL_ARMS: frozenset[int] = frozenset(
-    name_code(name) for name in ("pbo", "placebo", "p", "control", "ctrl", "sham", "soc", "standard of care", "vehicle")
-)
+CONTROL_NAMES = ("pbo", "placebo", "p", "control", "ctrl", "sham", "soc", "standard of care", "vehicle")
+CONTROL_ARMS: frozenset[int] = frozenset(name_code(name) for name in CONTROL_NAMES)
 """Codes of arm names that mean a control arm. Closed: any other name of a treated patient is a treatment arm."""
 NEVER_TREATED, CONTROL, TREATMENT = 0, 1, 2
 
