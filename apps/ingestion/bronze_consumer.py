@@ -254,7 +254,7 @@ class BronzeConsumer:
                         partition=record.partition,
                         offset=record.offset,
                         rule=first.rule,
-                        reason=first.message,
+                        path=first.path,  # not the message: it quotes what was sent
                         correlation_id=correlation_of(record),
                     )
             buffer.mark(before)

@@ -8,6 +8,8 @@ from typing import Any
 import structlog
 from django.db import DatabaseError, close_old_connections, transaction
 
+from apps.audit.actors import Actor
+from apps.audit.services import record
 from apps.core import clock
 from apps.ingestion.models import ConsumerState, DeadLetter
 from ml.lake import Lake
@@ -18,6 +20,7 @@ from ml.lake.epochs import epochs
 log = structlog.get_logger(__name__)
 
 GROUP = "dead-letters"
+BRONZE = Actor.process("bronze")
 
 
 def _row(letter: dict[str, Any], received_at: datetime) -> DeadLetter:
@@ -43,7 +46,23 @@ def project(lake: Lake, claim: Claim, *, epoch: int = 0) -> None:
     """Put a claim's dead letters into the table, and remember that they are there. Doing it twice changes nothing."""
     rows = [_row(letter, datetime.fromisoformat(claim.created)) for letter in read_dead(lake, claim)]
     with transaction.atomic():
-        DeadLetter.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
+        there = set(
+            DeadLetter.objects.filter(
+                topic=claim.topic,
+                topic_id=claim.topic_id,
+                partition=claim.partition,
+                offset__in=[row.offset for row in rows],
+            ).values_list("offset", flat=True)
+        )
+        if new := [row for row in rows if row.offset not in there]:
+            record(
+                by=BRONZE,
+                action="ingestion.dead_letters_kept",
+                object_type="ingestion.DeadLetter",
+                object_id=f"{claim.topic}/{claim.partition}/{claim.start}",
+                after={"topic_id": claim.topic_id, "object": claim.dead_object, "offsets": [row.offset for row in new]},
+            )
+            DeadLetter.objects.bulk_create(new, ignore_conflicts=True, batch_size=500)
         ConsumerState.objects.update_or_create(
             group=GROUP,
             topic=claim.topic,

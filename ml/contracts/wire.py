@@ -15,6 +15,7 @@ from ml.contracts.events import EVENTS, MAX_MESSAGE_BYTES, SCHEMA_VERSION, Event
 from ml.contracts.signs import SIGNS
 
 TIME_PATTERN = r"^(19|20|21)\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d(\.\d{1,9})?(Z|\+00:00)$"
+NO_SIGN = "None of the vital signs has a value, and the message is no retraction."
 KNOWN_VERSIONS = frozenset({SCHEMA_VERSION})
 
 
@@ -135,11 +136,13 @@ def validate(topic: str, raw: bytes | None, version: str = SCHEMA_VERSION) -> Ac
         if reasons := _bad_times(contract, value):
             return Refused(tuple(reasons))
         return Accepted(value)
-    reasons = [
-        Reason(f"schema_{_keyword(error)}", _path(error), str(error.message)[:300])
-        for error in validator.iter_errors(value)
-    ]
-    return Refused(tuple(reasons))
+    return Refused(tuple(_reason(error) for error in validator.iter_errors(value)))
+
+
+def _reason(error: Any) -> Reason:
+    keyword = _keyword(error)
+    message = NO_SIGN if keyword == "anyOf" else str(error.message)[:300]
+    return Reason(f"schema_{keyword}", _path(error), message)
 
 
 def _keyword(error: Any) -> str:
