@@ -53,6 +53,12 @@ COMMON: tuple[Column, ...] = (
     Column("record_id", "text", "Identity of the record at its source; versions of it share it.", max_length=120),
     _time("recorded_at", "When the source recorded it; believed of backfill producers only.", required=False),
     Column("retracted", "flag", "True ends the record: it was entered in error."),
+    Column(
+        "date_precision",
+        "text",
+        "How exactly the source knew the time; a coarser one was imputed by rule. Absent = time.",
+        choices=("time", "day", "month", "year", "unknown"),
+    ),
     Column("source_rows", "list", "Rows of the source file this event was made of, as DOMAIN:SEQ.", max_length=200),
 )
 

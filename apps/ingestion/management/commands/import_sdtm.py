@@ -1,0 +1,62 @@
+"""``manage.py import_sdtm FOLDER``: a finished study's SDTM package, from files to bronze, with the account of every row."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from apps.core.errors import DomainError
+from apps.ingestion import sdtm_import
+from ml.sdtm import Package
+
+
+class Command(BaseCommand):
+    help = "Imports a folder of SDTM transport files (*.xpt). The same package twice sends nothing new."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("folder")
+        parser.add_argument("--trial", help="import under this trial identifier instead of STUDYID")
+        parser.add_argument("--dry-run", action="store_true", help="read and give account; write and send nothing")
+        parser.add_argument("--refusals", type=int, default=10, help="how many refused rows to show")
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        began = time.monotonic()
+        self._last = ""
+        try:
+            if options["dry_run"]:
+                package = sdtm_import.read(options["folder"], trial_id=options["trial"], report=self._show)
+                done = f"nothing sent (dry run): {len(package.events):,} events"
+            else:
+                imported = sdtm_import.import_study(
+                    folder=options["folder"], by=sdtm_import.PROCESS, trial_id=options["trial"], report=self._show
+                )
+                package = imported.package
+                done = f"{imported.sent:,} events sent, {imported.known:,} known before"
+        except DomainError as error:
+            raise CommandError(str(error)) from error
+        self._account(package, options["refusals"])
+        self.stdout.write(
+            f"{package.trial_id}: {package.subjects} subjects, {package.sites} sites; {done}; {time.monotonic() - began:.0f} s"
+        )
+
+    def _show(self, sentence: str, done: int, of: int) -> None:
+        line = f"{sentence} {done:,}/{of:,}"
+        if line != self._last:
+            self.stdout.write(line)
+            self.stdout.flush()
+            self._last = line
+
+    def _account(self, package: Package, shown: int) -> None:
+        self.stdout.write(f"{'domain':<8}{'read':>9}{'carried':>9}{'refused':>9}{'events':>9}")
+        for one in package.accounts:
+            self.stdout.write(f"{one.domain:<8}{one.read:>9,}{one.carried:>9,}{one.refused:>9,}{one.events:>9,}")
+        rules: Counter[str] = Counter()
+        for refusal in package.refusals:
+            rules[f"{refusal.domain} {refusal.rule}"] += refusal.count
+        for rule, count in sorted(rules.items()):
+            self.stdout.write(f"refused under {rule}: {count:,}")
+        for refusal in [refusal for refusal in package.refusals if refusal.count == 1][:shown]:
+            self.stdout.write(f"  {refusal.message}")

@@ -1,0 +1,60 @@
+"""CM and EX → medications."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ml.sdtm.dates import Moment, end_of, iso, start_of
+from ml.sdtm.rows import Refused, Study, Subject, date
+from ml.sdtm.xpt import Row
+
+
+def concomitant(study: Study, row: Row, name: str) -> None:
+    """A CM row: a medicine, known when it was recorded; an end after that is a second version, known when it came."""
+    subject = study.subject(row)
+    drug = row.get("CMTRT") or row.get("CMDECOD")
+    if not drug:
+        raise Refused("no_name")
+    known = study.recorded(row, "CMDTC")
+    start, precision = start_of(date(row, "CMSTDTC"), known)
+    dose = row.get("CMDOSE")
+    _medication(
+        study, subject, name, max(known, start), start, date(row, "CMENDTC"),
+        {
+            "timestamp": iso(start), "drug_name": drug, "dosage": dose, "unit": row.get("CMDOSU") or None,
+            "route": row.get("CMROUTE") or None, "frequency": row.get("CMDOSFRQ") or None, "term": row.get("CMINDC"),
+            "date_precision": precision, "record_id": name,
+        },
+    )  # fmt: skip
+
+
+def exposure(study: Study, row: Row, name: str) -> None:
+    """An EX row: a study treatment over a span of days, known from its first day on and its end when it came.
+
+    A dose of zero is placebo, and taken.
+    """
+    subject = study.subject(row)
+    drug = row.get("EXTRT")
+    if not drug:
+        raise Refused("no_name")
+    begin = date(row, "EXSTDTC")
+    known = begin.end_of_day if begin is not None else study.recorded(row)
+    start, precision = start_of(begin, known)
+    _medication(
+        study, subject, name, max(known, start), start, date(row, "EXENDTC"),
+        {
+            "timestamp": iso(start), "drug_name": drug, "dosage": row.get("EXDOSE"), "unit": row.get("EXDOSU") or None,
+            "route": row.get("EXROUTE") or None, "frequency": row.get("EXDOSFRQ") or None, "outcome": "taken",
+            "date_precision": precision, "record_id": name,
+        },
+    )  # fmt: skip
+
+
+def _medication(
+    study: Study, subject: Subject, name: str, known: int, start: int, end: Moment | None, fields: dict[str, Any]
+) -> None:
+    stop = None if end is None else max(end_of(end, known), start)
+    if stop is not None and stop > known:
+        study.add("medications", subject, known, [name], **fields)
+        known = stop
+    study.add("medications", subject, known, [name], **fields, end_timestamp=None if stop is None else iso(stop))
