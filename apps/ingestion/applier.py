@@ -39,6 +39,7 @@ class Pending:
     """What has been read of one patient and has not taken effect yet."""
 
     parts: list[Facts] = field(default_factory=list)
+    facts: int = 0
     advances: dict[tuple[str, str, int], int] = field(default_factory=dict)
     newest: int = -(2**62)
 
@@ -116,7 +117,9 @@ class Applier:
     def gather(self, topic: str, rows: pa.Table) -> None:
         """Keep rows as facts until the next flush."""
         for name, facts in by_patient(to_facts(topic, rows)).items():
-            self.pending.setdefault(name, Pending()).parts.append(facts)
+            pending = self.pending.setdefault(name, Pending())
+            pending.parts.append(facts)
+            pending.facts += len(facts)
         marks = rows.group_by(["trial_id", "patient_id", "topic_id", "partition"]).aggregate(
             [("offset", "max"), ("event_time", "max"), ("known_time", "max")]
         )

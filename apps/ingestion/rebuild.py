@@ -6,7 +6,7 @@ those that no answer needs can be dropped on the way: memory stays with the wind
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,7 +20,7 @@ from apps.ingestion.window import Position
 from ml.cleaning import clean
 from ml.cleaning.clean import patient_names
 from ml.contracts import TOPICS
-from ml.lake.bronze import Batch, read_claimed
+from ml.lake.bronze import BronzeLine, read_claimed
 from ml.lake.claims import chains, next_offset
 from ml.lake.epochs import epochs
 from ml.window import Window, empty, prune
@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 LIVE_GROUP = "live-loop"
 VITALS = "patient-vitals"
 READ_ORDER = (CONTEXT, *(topic for topic in TOPICS if topic not in {CONTEXT, VITALS}), VITALS)
+_CLEAN_AT = 5_000
 _GROW_AT = 8_000
 _SAVE_AT = 100
 
@@ -62,12 +63,15 @@ def rebuild(applier: Applier, report: Callable[[str], None] = lambda _: None) ->
             if chain.topic_id in order and (at := next_offset(lake, chain)) is not None:
                 positions[chain.topic, chain.topic_id, chain.partition] = at
         until = {(topic_id, n): at - 1 for (name, topic_id, n), at in positions.items() if name == topic}
+        lines: list[BronzeLine] = []
         for batch in read_claimed(lake, topic, until=until):
-            if batch.claim.count:
-                _take(applier, topic, batch, order, projected)
-                count += batch.claim.count
-            _grow(applier, windows, least=_GROW_AT)
-            report(f"{count:,} messages of bronze read, {topic}")
+            lines.extend(batch.lines())
+            if len(lines) >= _CLEAN_AT:
+                count += _take(applier, topic, lines, order, projected)
+                _grow(applier, windows, least=_GROW_AT)
+                lines = []
+                report(f"{count:,} messages of bronze read, {topic}")
+        count += _take(applier, topic, lines, order, projected)
     _grow(applier, windows, least=0)
     names = sorted(windows)
     for start in range(0, len(names), _SAVE_AT):
@@ -87,23 +91,31 @@ def rebuild(applier: Applier, report: Callable[[str], None] = lambda _: None) ->
 def _take(
     applier: Applier,
     topic: str,
-    batch: Batch,
+    lines: Sequence[BronzeLine],
     order: Mapping[str, int],
     projected: Mapping[Position, int],
-) -> None:
-    rows = clean(
-        topic, batch.lines(), epochs=order, profiles=applier.profiles, default_trial=applier.default_trial
-    ).rows
-    if rows.num_rows == 0:
-        return
-    applier.gather(topic, rows)
-    chain = batch.claim.chain
-    behind = projected.get((chain.topic, chain.topic_id, chain.partition), 0)
-    fresh = pc.greater_equal(rows["offset"], behind)
-    unknown = pc.invert(pc.is_in(patient_names(rows), value_set=pa.array(sorted(applier.known), pa.string())))
-    shown = rows.filter(pc.or_(fresh, unknown))
-    if shown.num_rows:
-        applier.show(topic, shown)
+) -> int:
+    rows = clean(topic, lines, epochs=order, profiles=applier.profiles, default_trial=applier.default_trial).rows
+    if rows.num_rows:
+        applier.gather(topic, rows)
+        shown = rows.filter(pc.or_(_not_projected(topic, rows, projected), _unknown(applier, rows)))
+        if shown.num_rows:
+            applier.show(topic, shown)
+    return len(lines)
+
+
+def _not_projected(topic: str, rows: pa.Table, projected: Mapping[Position, int]) -> pa.ChunkedArray:
+    """Which rows lie behind what the tables hold."""
+    there = pa.nulls(rows.num_rows, pa.bool_()).fill_null(False)
+    for (name, topic_id, partition), offset in projected.items():
+        if name == topic:
+            chain = pc.and_(pc.equal(rows["topic_id"], topic_id), pc.equal(rows["partition"], partition))
+            there = pc.or_(there, pc.and_(chain, pc.less(rows["offset"], offset)))
+    return pc.invert(there)
+
+
+def _unknown(applier: Applier, rows: pa.Table) -> pa.ChunkedArray:
+    return pc.invert(pc.is_in(patient_names(rows), value_set=pa.array(sorted(applier.known), pa.string())))
 
 
 def _grow(applier: Applier, windows: dict[str, Window], *, least: int) -> None:
@@ -111,7 +123,6 @@ def _grow(applier: Applier, windows: dict[str, Window], *, least: int) -> None:
     for name in sorted(applier.pending):
         pending: Pending = applier.pending[name]
         window = windows.get(name) or empty(name)
-        gathered = sum(len(part) for part in pending.parts)
-        if gathered >= max(least, len(window.facts) if least else 0):
+        if pending.facts >= max(least, len(window.facts) if least else 0):
             windows[name] = prune(applier.grown(window, pending, pruning=False), applier.profile(name))
             del applier.pending[name]
