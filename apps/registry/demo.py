@@ -26,6 +26,11 @@ def seed(*, by: Actor) -> Trial:
     return trial
 
 
+def available() -> bool:
+    """Whether this is a demonstration whose approvers exist."""
+    return settings.DEMO_ALLOWED and User.objects.filter(username_key__in=people.APPROVERS, demo=True).count() == 2
+
+
 def join_trial(*, by: Actor, trial: Trial) -> None:
     """Give the demo's people their roles in another trial, such as one that was imported."""
     sites = {site.site_id: site for site in Site.objects.filter(trial=trial)}

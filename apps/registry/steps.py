@@ -7,13 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 from apps.audit.actors import Actor
-from apps.core.errors import Invalid
+from apps.core.errors import Conflict, Invalid
 from apps.core.lake import lake
-from apps.registry import services
+from apps.patients import selectors as patients
+from apps.registry import demo, services
+from apps.registry.models import ModelVersion
 from ml.lake import ObjectMissing
 from ml.scoring import Bundle
 
 TRAINING = Actor.process("training")
+DEMO = Actor.process("demo")
 
 
 def register(context: dict[str, Any], report: Callable[[str, int, int], None]) -> dict[str, Any]:
@@ -22,7 +25,9 @@ def register(context: dict[str, Any], report: Callable[[str, int, int], None]) -
     try:
         evaluation = json.loads(lake().get(f"{path}/evaluation.json"))
     except ObjectMissing as error:
-        raise Invalid(f"{path} holds no evaluation.json.", cure="Run the training again.", code="no_evaluation") from error
+        raise Invalid(
+            f"{path} holds no evaluation.json.", cure="Run the training again.", code="no_evaluation"
+        ) from error
     bundle = Bundle.load_from_lake(lake(), path)
     version = services.register(
         by=TRAINING,
@@ -37,3 +42,20 @@ def register(context: dict[str, Any], report: Callable[[str, int, int], None]) -
     )
     report(f"{version} is {version.get_state_display().lower()}", 1, 1)
     return {"version": str(version), "version_id": str(version.pk), "state": version.state}
+
+
+def sign_on_demo(context: dict[str, Any], report: Callable[[str, int, int], None]) -> dict[str, Any]:
+    """Inputs: trial. On a demonstration the demo's two approvers sign for the newest version, silent where it is below
+    its gates; elsewhere the version awaits its signatures. Outputs: state, signatures."""
+    trial = patients.trial(str(context["trial"]))
+    version = ModelVersion.objects.filter(trial=trial).order_by("-version").first()
+    if version is None:
+        raise Conflict(f"No version of a model of {trial.pk} is registered.", cure="Run the training first.")
+    if not demo.available():
+        report("the version awaits the signatures of two approvers", 1, 1)
+        return {"state": version.state, "signatures": []}
+    demo.join_trial(by=DEMO, trial=trial)
+    silent = version.state == ModelVersion.State.CANDIDATE
+    signatures = list(demo.sign_release(version=version, as_silent=silent))
+    version.refresh_from_db()
+    return {"state": version.state, "signatures": signatures}
