@@ -44,7 +44,11 @@ def _lake_options() -> str:
         return ""
     path = Path(settings.VAR_DIR) / "lake-options.json"
     path.touch(mode=0o600)
-    names = {"endpoint": settings.S3_ENDPOINT, "access_key": settings.S3_ACCESS_KEY, "secret_key": settings.S3_SECRET_KEY}
+    names = {
+        "endpoint": settings.S3_ENDPOINT,
+        "access_key": settings.S3_ACCESS_KEY,
+        "secret_key": settings.S3_SECRET_KEY,
+    }
     path.write_text(json.dumps({name: value for name, value in names.items() if value}))
     return str(path)
 

@@ -53,7 +53,7 @@ def execute(*, by: Actor, run: JobRun, task_id: str = "", echo: Any = None) -> J
     job = JOBS[run.job]
     progress = RunProgress(run, echo)
     try:
-        context = base_context(run.trial_id) | job.defaults | run.arguments | {"job_run": str(run.pk)}
+        context = base_context(run.trial_id) | run.arguments | {"job_run": str(run.pk)}
         known = set(context)
         context = run_steps(job, context, progress)
         progress.flush()

@@ -7,7 +7,7 @@ function, named as "module:function"). Both take named inputs from the run's con
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 Context = dict[str, Any]
@@ -28,13 +28,11 @@ class Step:
     arguments: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     weight: int = 1
-    only_if: str = ""
-    """Name in the context: the step is left out where it is false or absent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job. `defaults` fill the context where the request names nothing."""
+    """One job."""
 
     name: str
     label: str
@@ -42,7 +40,6 @@ class Job:
     steps: tuple[Step, ...]
     queue: str = "pipelines"
     needs_trial: bool = True
-    defaults: dict[str, Any] = field(default_factory=dict)
 
 
 SPARK = ("lake", "lake-options", "master", "profiles")
@@ -77,13 +74,16 @@ TRAIN = Step(
     "train",
     "The model is trained and evaluated",
     module="ml.training",
-    options=("lake", "trial", "profile", "mlflow-uri", "model-name", "seed", "git-commit", "hazard"),
+    options=("lake", "lake-options", "trial", "profile", "mlflow-uri", "model-name", "seed", "git-commit", "hazard"),
     weight=6,
 )
 REGISTER = Step("register", "The version is registered with its gates", call="apps.registry.steps:register", weight=1)
-PREDICT_DAYS = Step(
-    "predict", "One prediction a patient-day", call="apps.predictions.batch:predict_days", weight=3, only_if="predict_days"
+PREDICT_DAYS = Step("predict", "One prediction a patient-day", call="apps.predictions.batch:predict_days", weight=3)
+
+SIGN_DEMO = Step(
+    "sign", "On a demonstration the demo's approvers sign", call="apps.registry.steps:sign_on_demo", weight=1
 )
+SHOW = Step("show", "Patients' records and online windows", call="apps.ingestion.steps:show", weight=3)
 
 JOBS: dict[str, Job] = {
     job.name: job
@@ -103,7 +103,12 @@ JOBS: dict[str, Job] = {
             "From bronze to a registered candidate.",
             (CLEAN, QUARANTINE, FEATURES, LABELS, TRAIN, REGISTER),
         ),
-        Job("predict_days", "Predictions of a finished trial", "One prediction a patient-day.", (PREDICT_DAYS,),
-            defaults={"predict_days": True}),
+        Job(
+            "study",
+            "Imported study",
+            "From bronze to the predictions of a finished trial.",
+            (CLEAN, QUARANTINE, FEATURES, LABELS, TRAIN, REGISTER, SIGN_DEMO, SHOW, PREDICT_DAYS),
+        ),
+        Job("predict_days", "Predictions of a finished trial", "One prediction a patient-day.", (PREDICT_DAYS,)),
     )
 }  # fmt: skip

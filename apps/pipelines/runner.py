@@ -38,9 +38,6 @@ def run_steps(job: Job, context: Context, progress: Progress) -> Context:
     total = sum(step.weight for step in job.steps)
     done = 0
     for step in job.steps:
-        if step.only_if and not context.get(step.only_if):
-            done += step.weight
-            continue
         progress.step(step.sentence, 100 * done // total)
 
         def report(what: str, part: int, of: int, step: Step = step, done: int = done) -> None:

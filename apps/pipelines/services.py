@@ -70,7 +70,9 @@ def tell(*, run: JobRun, sentence: str, percent: int) -> None:
 def append_log(*, run: JobRun, lines: list[str]) -> None:
     """Add lines to the run's log, keeping the last LOG_LIMIT characters."""
     text = "".join(f"{line}\n" for line in lines)
-    JobRun.objects.filter(pk=run.pk).update(log=Right(Concat(F("log"), Value(text)), LOG_LIMIT), heartbeat_at=clock.now())
+    JobRun.objects.filter(pk=run.pk).update(
+        log=Right(Concat(F("log"), Value(text)), LOG_LIMIT), heartbeat_at=clock.now()
+    )
 
 
 def succeed(*, by: Actor, run: JobRun, outcome: dict[str, Any]) -> None:
@@ -89,7 +91,9 @@ def _end(*, by: Actor, run: JobRun, state: str, action: str, **values: Any) -> N
             state=state, finished_at=clock.now(), **values
         )
         if not changed:
-            raise Conflict("This run is not running, so it cannot end.", cure="Reload the page to see its present state.")
+            raise Conflict(
+                "This run is not running, so it cannot end.", cure="Reload the page to see its present state."
+            )
         record(by=by, action=action, obj=run, trial=run.trial_id, after={"job": run.job, **values})
     run.refresh_from_db()
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from apps.core.errors import DomainError
 from apps.core.lake import lake
 from apps.ingestion import simulate
 from apps.ingestion.applier import Applier
+from apps.ingestion.beside import bronze_beside
 from apps.ingestion.rebuild import rebuild
 from apps.ingestion.topics import ensure_topics
 from apps.ingestion.window import window_store
@@ -81,29 +80,33 @@ def _memory() -> Path:
     return Path(settings.VAR_DIR) / "demo.json"
 
 
-def _people(say: Say) -> None:
+def _people(_say: Say) -> None:
     people.seed(by=BY)
 
 
-def _history(say: Say) -> None:
+def _history(_say: Say) -> None:
     """Simulated patients through Kafka into bronze. What an interrupted try left is begun anew: the in-memory broker
     took with it what had not reached bronze."""
     shutil.rmtree(Path(settings.VAR_DIR) / "lake", ignore_errors=True)
     simulate.path().unlink(missing_ok=True)
     ensure_topics(settings.KAFKA_BOOTSTRAP_SERVERS)
-    bronze = subprocess.Popen([sys.executable, "manage.py", "run_bronze", "--records", "5000"], cwd=settings.BASE_DIR)
-    try:
+    with bronze_beside("--records", "5000"):
         call_command("simulate")
-    finally:
-        bronze.terminate()
-        bronze.wait(timeout=120)
     call_command("run_bronze", "--drain", "--records", "5000")
 
 
 def _job(name: str, **arguments: Any) -> Callable[[Say], None]:
     def do(say: Say) -> None:
+        said = ""
+
+        def echo(line: str) -> None:
+            nonlocal said
+            if line != said:
+                said = line
+                say(f"  {line}")
+
         run = pipelines.request(by=BY, job=name, trial_id=settings.DEFAULT_TRIAL_ID, arguments=arguments)
-        execute(by=BY, run=run, echo=lambda line: say(f"  {line}"))
+        execute(by=BY, run=run, echo=echo)
         if run.state != JobRun.State.SUCCEEDED:
             raise Failed(run.error, cure=run.cure)
 

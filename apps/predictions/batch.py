@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from apps.audit.actors import Actor
-from apps.core.errors import Conflict, Unavailable
+from apps.core.errors import Conflict
 from apps.core.lake import lake
 from apps.predictions import services
 from apps.predictions.answering import Question, answer_vectors
@@ -27,7 +27,7 @@ ROWS_A_TIME = 1000
 
 
 def predict_days(context: dict[str, Any], report: Callable[[str, int, int], None]) -> dict[str, Any]:
-    """Inputs: trial, last_days (optional). Outputs: predictions, indeterminate.
+    """Inputs: trial, last_days (optional). Outputs: predictions, indeterminate (none where nothing serves).
 
     Days already answered by the serving version are left out.
     """

@@ -10,6 +10,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core.errors import DomainError
 from apps.ingestion import sdtm_import
+from apps.ingestion.beside import bronze_beside
+from apps.pipelines import services as pipelines
+from apps.pipelines.execution import execute
+from apps.pipelines.models import JobRun
 from ml.sdtm import Package
 
 
@@ -20,6 +24,7 @@ class Command(BaseCommand):
         parser.add_argument("folder")
         parser.add_argument("--trial", help="import under this trial identifier instead of STUDYID")
         parser.add_argument("--dry-run", action="store_true", help="read and give account; write and send nothing")
+        parser.add_argument("--only-events", action="store_true", help="stop once bronze holds the events")
         parser.add_argument("--refusals", type=int, default=10, help="how many refused rows to show")
 
     def handle(self, *_: Any, **options: Any) -> None:
@@ -30,9 +35,10 @@ class Command(BaseCommand):
                 package = sdtm_import.read(options["folder"], trial_id=options["trial"], report=self._show)
                 done = f"nothing sent (dry run): {len(package.events):,} events"
             else:
-                imported = sdtm_import.import_study(
-                    folder=options["folder"], by=sdtm_import.PROCESS, trial_id=options["trial"], report=self._show
-                )
+                with bronze_beside():
+                    imported = sdtm_import.import_study(
+                        folder=options["folder"], by=sdtm_import.PROCESS, trial_id=options["trial"], report=self._show
+                    )
                 package = imported.package
                 done = f"{imported.sent:,} events sent, {imported.known:,} known before"
         except DomainError as error:
@@ -41,6 +47,20 @@ class Command(BaseCommand):
         self.stdout.write(
             f"{package.trial_id}: {package.subjects} subjects, {package.sites} sites; {done}; {time.monotonic() - began:.0f} s"
         )
+
+        if not options["dry_run"] and not options["only_events"]:
+            self._study(package.trial_id)
+            self.stdout.write(f"from files to predictions in {time.monotonic() - began:.0f} s")
+
+    def _study(self, trial_id: str) -> None:
+        """From bronze on: clean, features, training, registration, signatures of a demonstration, predictions."""
+        run = pipelines.request(by=sdtm_import.PROCESS, job="study", trial_id=trial_id)
+        execute(by=sdtm_import.PROCESS, run=run, echo=self.stdout.write)
+        if run.state != JobRun.State.SUCCEEDED:
+            raise CommandError(f"{run.error} {run.cure}".strip())
+        for name in ("version", "state", "test_auroc", "predictions", "indeterminate", "quarantined"):
+            if name in run.outcome:
+                self.stdout.write(f"{name}: {run.outcome[name]}")
 
     def _show(self, sentence: str, done: int, of: int) -> None:
         line = f"{sentence} {done:,}/{of:,}"
