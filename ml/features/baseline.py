@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.contracts.signals import SIGN_CODES
+from ml.contracts.signals import SIGN_CODES, SIGNAL_CODES
 from ml.facts import Facts, Int
 from ml.features.newest import NONE, first
 from ml.features.series import SLOT, Series, lay_out, series_key
@@ -27,6 +27,8 @@ from ml.profile import StudyProfile
 
 MARGIN_SECONDS = HOUR
 """Kept beyond the look-back, for as-of times that lie a little before the newest one."""
+_ANCHORING = (SIGNAL_CODES["study_dose"], SIGNAL_CODES["enrolment"])
+_ANCHOR_SLOTS = np.array([SLOT["dose_taken"], SLOT["enrolment"]])
 WITH_ID = 1
 """`Facts.extra` of a vital sign whose record carries a `record_id`; ABSENT or 0 for the others."""
 
@@ -36,12 +38,12 @@ def baseline_bounds(first_dose: Int, enrolment: Int, baseline_days: int) -> tupl
 
     `first_dose`, `enrolment`: seconds, `NONE` where unknown.
     """
-    dose_day = first_dose - first_dose % DAY
-    enrolment_day = enrolment - enrolment % DAY
-    dosed, enrolled = first_dose != NONE, enrolment != NONE
-    begin = np.where(dosed, dose_day - (baseline_days - 1) * DAY, np.where(enrolled, enrolment_day, 0))
-    last = np.where(dosed, dose_day + DAY - 1, np.where(enrolled, enrolment_day + DAY - 1, -1))
-    return begin, last
+    dosed = first_dose != NONE
+    moment = np.where(dosed, first_dose, enrolment)
+    day = moment - moment % DAY
+    known = moment != NONE
+    begin = np.where(known, day - np.where(dosed, (baseline_days - 1) * DAY, 0), 0)
+    return begin, np.where(known, day + (DAY - 1), -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +62,14 @@ class Anchors:
 
 def anchor_times(series: Series, patient: Int, as_of: Int) -> tuple[Int, Int]:
     """(first dose taken, enrolment) as known at each pair's time; NONE where unknown."""
-    return (
-        first(series, series_key(patient, SLOT["dose_taken"]), as_of),
-        first(series, series_key(patient, SLOT["enrolment"]), as_of),
-    )
+    key = series_key(patient[:, None], _ANCHOR_SLOTS)
+    found = first(series, key.ravel(), np.repeat(as_of, 2)).reshape(-1, 2)
+    return found[:, 0], found[:, 1]
 
 
 def anchors(facts: Facts, patient: int, as_of: int) -> Anchors:
     """The anchors of one patient (position in `facts.patients`) as known at `as_of`."""
-    mine = facts.take(facts.patient == patient)
+    mine = facts.take((facts.patient == patient) & np.isin(facts.signal, _ANCHORING))
     series = lay_out(resolve(mine, np.zeros(len(mine), np.int64)))
     found = anchor_times(series, np.zeros(1, np.int64), np.array([as_of], np.int64))
     dose, enrolment = (None if at[0] == NONE else int(at[0]) for at in found)

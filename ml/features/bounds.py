@@ -68,10 +68,10 @@ def check_facts(facts: Facts) -> None:
         column = getattr(facts, name)
         if int(column.min()) <= -TIME_LIMIT or int(column.max()) >= INFINITE:
             raise OverflowError(f"A fact's {name} lies outside {-TIME_LIMIT} to {TIME_LIMIT} seconds since 1970.")
-    distance = facts.value - _CENTRE_OF[facts.signal]
-    beyond = (distance >= _LIMIT_OF[facts.signal]) | (distance <= -_LIMIT_OF[facts.signal])
-    beyond &= facts.value != ABSENT
-    if beyond.any():
+    signal = facts.signal.astype(np.intp)
+    distance, limit = facts.value - _CENTRE_OF.take(signal), _LIMIT_OF.take(signal)
+    beyond = (distance >= limit) | (distance <= -limit)
+    if beyond.any() and (beyond := beyond & (facts.value != ABSENT)).any():
         row = int(np.flatnonzero(beyond)[0])
         name = SIGNAL_NAMES.get(int(facts.signal[row]), str(facts.signal[row]))
         raise OverflowError(f"{name} has the fixed-point value {facts.value[row]}, beyond its contract's limits.")

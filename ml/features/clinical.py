@@ -32,11 +32,11 @@ _AT = {
     for part in ("latest", "change_from_baseline", "rate")
 }
 _MONTH = 30 * DAY
-
-
-def _part(found: Newest, columns: slice) -> Newest:
-    names = ("event", "sum", "n", "event_before", "sum_before", "n_before")
-    return Newest(*(getattr(found, name)[:, columns] for name in names))
+_SIGNS_SHOWN = slice(0, 4)
+_SIGNS_AT = np.array([INDEX[f"{name}_latest"] for name in LATEST_SIGNS[_SIGNS_SHOWN]])
+_SIGNS_SCALE = np.array([_SIGN_SCALE[name] for name in LATEST_SIGNS[_SIGNS_SHOWN]])
+_PERSON_AT = np.array([INDEX[name] for name in ("age", "sex", "trial_arm")])
+_PERSON_SCALE = np.array([10, 1, 1])
 
 
 def readings(
@@ -52,8 +52,8 @@ def readings(
     high = [upto_now, series.find(recent, now), series.find(then, np.minimum(last, now))]
     found = newest(series, np.concatenate(low, axis=1), np.concatenate(high, axis=1), now, _TWO)
     edges = np.cumsum([0, len(LAB_PANEL), len(_SINGLES), len(LATEST_SIGNS), len(_RECENT), len(_IN_BASELINE)])
-    labs, singles, with_id, lately, earlier = (_part(found, slice(a, b)) for a, b in pairwise(edges))
-    signs_then = _part(earlier, slice(len(LAB_PANEL), None))
+    labs, singles, with_id, lately, earlier = (found.part(slice(a, b)) for a, b in pairwise(edges))
+    signs_then = earlier.part(slice(len(LAB_PANEL), None))
     kept = choose(signs_then, with_id)
     # Everything is eligible within the look-back, so what is found there is the newest.
     return labs, singles, choose(lately, kept), earlier
@@ -83,11 +83,10 @@ def fill(
 ) -> None:
     """Write the clinical columns of `result`."""
     labs, singles, signs, then = readings(series, patient, as_of, baseline)
-    _fill_labs(result, labs, _part(then, _LABS), as_of)
-    _fill_signs(result, signs, _part(then, slice(len(LAB_PANEL), None)))
+    _fill_labs(result, labs, then.part(_LABS), as_of)
+    _fill_signs(result, signs, then.part(slice(len(LAB_PANEL), None)))
     place = {name: position for position, name in enumerate(_SINGLES)}
-    for name, feature, scale in (("age", "age", 10), ("sex", "sex", 1), ("arm", "trial_arm", 1)):
-        result[:, INDEX[feature]] = _mean(singles.sum[:, place[name]], singles.n[:, place[name]], scale)
+    result[:, _PERSON_AT] = _mean(singles.sum[:, :3], singles.n[:, :3], _PERSON_SCALE)
     dose = place["dose_amount"]
     given = singles.n[:, dose] > 0
     result[:, INDEX["study_dose_current"]] = np.where(given, singles.sum[:, dose] / 1000.0, np.nan)
@@ -117,8 +116,7 @@ def _fill_labs(result: Matrix, now: Newest, then: Newest, as_of: Int) -> None:
 
 def _fill_signs(result: Matrix, now: Newest, then: Newest) -> None:
     place = {name: position for position, name in enumerate(LATEST_SIGNS)}
-    for name in LATEST_SIGNS[:4]:
-        result[:, INDEX[f"{name}_latest"]] = _mean(now.sum[:, place[name]], now.n[:, place[name]], _SIGN_SCALE[name])
+    result[:, _SIGNS_AT] = _mean(now.sum[:, _SIGNS_SHOWN], now.n[:, _SIGNS_SHOWN], _SIGNS_SCALE)
     weight, height = place["weight"], place["height"]
     kilograms, n = now.sum[:, weight], now.n[:, weight]
     kilograms0, n0 = then.sum[:, weight], then.n[:, weight]

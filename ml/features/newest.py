@@ -19,14 +19,26 @@ NONE = -(2**62)
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """Arrays of one shape. `sum` of `n` readings at `event`; `*_before`: the same for the reading time before it."""
+    """`columns`: int64[6, …], and each of its six: event time (`NONE` where there is no reading), sum and number of the
+    readings at it; then the same of the reading time before it.
+    """
 
+    columns: Int
     event: Int
     sum: Int
     n: Int
     event_before: Int
     sum_before: Int
     n_before: Int
+
+    @classmethod
+    def of(cls, columns: Int) -> Newest:
+        """From the six columns stacked."""
+        return cls(columns, columns[0], columns[1], columns[2], columns[3], columns[4], columns[5])
+
+    def part(self, slots: slice) -> Newest:
+        """Some columns (last axis)."""
+        return Newest.of(self.columns[..., slots])
 
 
 def newest(series: Series, low: Int, high: Int, as_of: Int, two: NDArray[np.bool_]) -> Newest:
@@ -61,13 +73,11 @@ def newest(series: Series, low: Int, high: Int, as_of: Int, two: NDArray[np.bool
             count[step, who] += 1
         place[walking] -= 1
         walking = walking[(place[walking] >= floor[walking]) & (block[walking] <= blocks[walking])]
-    latest = (column[0].reshape(shape) for column in (event, total, count))
-    before = (column[1].reshape(shape) for column in (event, total, count))
-    return Newest(*latest, *before)
+    return Newest.of(np.stack([event[:2], total[:2], count[:2]], axis=1).reshape(6, *shape))
 
 
 def first(series: Series, key: Int, as_of: Int) -> Int:
-    """Event time of the earliest row that holds at `as_of`, by pair; NONE where there is none. `key`: of the series."""
+    """Event time of the earliest row that holds at `as_of`, by series; NONE where there is none. `key`: of the series."""
     place = np.searchsorted(series.key, key - (key & 0xFFFFFFFFF))
     end = np.searchsorted(series.key, key + as_of, side="right")
     found = np.full(len(place), NONE)
@@ -84,6 +94,4 @@ def first(series: Series, key: Int, as_of: Int) -> Int:
 
 def choose(first_choice: Newest, other: Newest) -> Newest:
     """Entry by entry the one with the newer event, the first where they are equal."""
-    take = first_choice.event >= other.event
-    names = ("event", "sum", "n", "event_before", "sum_before", "n_before")
-    return Newest(*(np.where(take, getattr(first_choice, name), getattr(other, name)) for name in names))
+    return Newest.of(np.where(first_choice.event >= other.event, first_choice.columns, other.columns))

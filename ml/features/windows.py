@@ -165,11 +165,11 @@ def _sum_spans(
     bounds = np.zeros(spans + 1, np.int64)
     np.cumsum(lengths, out=bounds[1:])
     rows = np.arange(bounds[-1]) + np.repeat(low.ravel() - bounds[:-1], lengths)
-    now = np.repeat(np.repeat(as_of, low.shape[1]), lengths)
+    now = as_of if len(as_of) == 1 else np.repeat(np.repeat(as_of, low.shape[1]), lengths)
     holds = (series.start[rows] <= now) & (now < series.stop[rows])
     value = np.where(holds, x[rows], np.int16(0)).astype(np.int64)
-    recent = np.tile(np.arange(low.shape[1]) != BASELINE, len(low))
-    when = np.where(holds & np.repeat(recent, lengths), series.event[rows] - now, 0)
+    # Rows of the baseline period may be older than any window; their times are not summed, and so kept small.
+    when = np.where(holds, np.maximum(series.event[rows] - now, -_EDGES[-1]), 0)
     running = np.zeros((6, len(rows) + 1), np.int64)
     for row, column in enumerate((holds, value, value * value, when, when * when, when * value)):
         running[row, 1:] = column
