@@ -11,20 +11,23 @@ import math
 import random
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import connection, transaction
 
 from apps.ingestion.models import ImportDomain, ImportRefusal, ImportRun
-from apps.patients.models import AdverseEvent, LabResult, Medication, Patient, Site, Trial, VitalSigns
+from apps.patients.models import (
+    Patient,
+    Site,
+    StudyProfileVersion,
+    Trial,
+)
 from apps.pipelines.models import JobRun
 from apps.predictions.models import Prediction
-from apps.registry.models import Approval, ModelTransition, ModelVersion
+from apps.registry.models import ModelVersion
 from ml.profile import StudyProfile
-from tests.support import people
+from tests.support import clinic_model, clinic_records, people
 
 TOPICS = ("adverse-events", "lab-results", "medications", "patient-context", "patient-vitals")
-TOPIC_ID = "dGVzdHRlc3R0ZXN0dGVzdA"
 FACTORS = (
     ("heart_rate_mean_24h", 104.2, "/min"),
     ("alt_rate", 62.0, "U/L/d"),
@@ -49,6 +52,7 @@ class Ward:
     patients: list[Patient]
     version: ModelVersion
     now: datetime
+    profile_version: StudyProfileVersion
     seed: int = 1
     offsets: dict[str, int] = field(default_factory=dict)
 
@@ -76,8 +80,8 @@ def ward(
                 ("708", "Turin", "Europe/Rome"),
             )
         ]
-        version = _model(trial, now, silent=silent)
-        made = Ward(trial, sites, [], version, now, seed)
+        version = clinic_model.model(trial, now, silent=silent)
+        made = Ward(trial, sites, [], version, now, trial.profiles.get(), seed)
         for number in range(patients):
             site = sites[number % 3]
             name = f"{site.site_id}-{1015 + number}"
@@ -97,156 +101,14 @@ def ward(
             risk = RISKS[number] if number < len(RISKS) else round(dice.uniform(0.01, 0.09), 3)
             predict(made, patient, risk, dice, days=days, profile=profile)
             if number < 6:
-                _record(made, patient, dice, ill=risk is not None and risk > 0.3, days=days, arm=arms[number % 2])
+                clinic_records.record(
+                    made, patient, dice, ill=risk is not None and risk > 0.3, days=days, arm=arms[number % 2]
+                )
             elif number % 5:
-                _vitals(made, patient, dice, [now - timedelta(minutes=4 + number)], ill=False)
+                clinic_records.vitals(made, patient, dice, [now - timedelta(minutes=4 + number)], ill=False)
         _runs(trial, now)
         _import(trial, now)
     return made
-
-
-def _model(trial: Trial, now: datetime, *, silent: bool) -> ModelVersion:
-    def figure(value: float, reach: float) -> dict[str, float]:
-        return {"value": value, "low": value - reach, "high": value + reach}
-
-    evaluation = {
-        "rows": 9000,
-        "patients": 150,
-        "events": 455,
-        "prevalence": 0.0506,
-        "interval": "95 % percentile interval over draws of patients",
-        "figures": {
-            "auroc": figure(0.846, 0.015),
-            "auprc": figure(0.33, 0.03),
-            "brier": figure(0.041, 0.002),
-            "ece": figure(0.006, 0.003),
-            "calibration_slope": figure(0.97, 0.07),
-            "calibration_intercept": figure(-0.02, 0.08),
-            "recall": figure(0.21, 0.04),
-        },
-        "confusion_matrix": {
-            "threshold": 0.5,
-            "true_positive": 96,
-            "false_positive": 51,
-            "false_negative": 359,
-            "true_negative": 8494,
-        },
-        "calibration_curve": [
-            {"rows": 900, "predicted": p, "observed": o}
-            for p, o in (
-                (0.004, 0.003),
-                (0.008, 0.009),
-                (0.013, 0.011),
-                (0.019, 0.022),
-                (0.027, 0.024),
-                (0.036, 0.041),
-                (0.048, 0.046),
-                (0.07, 0.078),
-                (0.11, 0.101),
-                (0.31, 0.302),
-            )
-        ],
-        "subgroups": {
-            "sex": [
-                {"group": "F", "suppressed": False, "rows": 5000, "events": 240, "auroc": figure(0.85, 0.02)},
-                {"group": "M", "suppressed": False, "rows": 4000, "events": 215, "auroc": figure(0.84, 0.02)},
-            ],
-            "age": [{"group": "80 and over", "suppressed": True, "reason": "fewer than 10 events"}],
-        },
-        "comparisons": {
-            "logistic": {"rows": 9000, "auroc": figure(0.835, 0.02), "gain": figure(0.011, 0.008)},
-            "news2": {"rows": 9000, "auroc": figure(0.715, 0.02), "gain": figure(0.131, 0.02)},
-        },
-        "oracle": {"auroc": figure(0.881, 0.01), "share": figure(0.908, 0.03)},
-    }
-    gates = [
-        {
-            "name": "auroc",
-            "measure": "test_auroc",
-            "sentence": "AUROC on test patients, event within the horizon",
-            "operator": ">=",
-            "threshold": 0.8,
-            "blocking": True,
-            "value": 0.846,
-            "low": 0.831,
-            "high": 0.861,
-            "passed": True,
-        },
-        {
-            "name": "calibration_error",
-            "measure": "test_ece",
-            "sentence": "Calibration error, ten equal-mass bins",
-            "operator": "<",
-            "threshold": 0.05,
-            "blocking": True,
-            "value": 0.006,
-            "passed": True,
-        },
-        {
-            "name": "age_gap",
-            "measure": "auroc_gap_age",
-            "sentence": "AUROC gap over age groups",
-            "operator": "<",
-            "threshold": 0.05,
-            "blocking": True,
-            "value": None,
-            "passed": False,
-        },
-        {
-            "name": "latency",
-            "measure": "latency_ms_single",
-            "sentence": "One prediction on a CPU, milliseconds",
-            "operator": "<",
-            "threshold": 200.0,
-            "blocking": True,
-            "value": 3.1,
-            "passed": True,
-        },
-    ]
-    version = ModelVersion(
-        name="adverse-event-predictor",
-        version=3,
-        trial=trial,
-        state="silent" if silent else "production",
-        run_id="3f2a9c",
-        digests={},
-        metrics={"evaluation": evaluation, "test_auroc": 0.846},
-        gates=gates,
-        gates_passed=not silent,
-        data_version=hashlib.sha256(b"data").hexdigest(),
-        git_commit="7be31a4" + "0" * 33,
-        bundle_path="models/3",
-        simulated=True,
-        registered_by="process worker",
-        created_at=now - timedelta(days=1),
-    )
-    version.save(force_insert=True)
-    for place, (source, target) in enumerate((("", "candidate"), ("candidate", "staging"), ("staging", version.state))):
-        ModelTransition.objects.create(
-            version=version,
-            action="move",
-            from_state=source,
-            to_state=target,
-            by="Approver B" if place == 2 else "process worker",
-            at=now - timedelta(hours=20 - place),
-            audit_event=version.pk,
-        )
-    for name in ("approver-a", "approver-b"):
-        user = people.User.objects.filter(username=name).first() or people.User.objects.create(
-            username=name, printed_name=name.replace("-", " ").title()
-        )
-        Approval.objects.create(
-            version=version,
-            user=user,
-            printed_name=user.printed_name,
-            username=name,
-            meaning="I have reviewed the evidence and approve this release",
-            signed_text="{}",
-            signed_hash=hashlib.sha256(b"text").hexdigest(),
-            signed_at=now - timedelta(hours=19),
-            demo=True,
-        )
-    return version
 
 
 def predict(
@@ -310,143 +172,13 @@ def prediction(
         contributions=b"",
         features=features,
         features_sha256=hashlib.sha256(features).hexdigest(),
-        watermark={topic: [TOPIC_ID, 1, 4000 + place] for place, topic in enumerate(TOPICS)},
-        profile_version=of.trial.profiles.get(),
+        watermark={topic: [clinic_records.TOPIC_ID, 1, 4000 + place] for place, topic in enumerate(TOPICS)},
+        profile_version=of.profile_version,
         tables_version="t1",
         fingerprint="f1",
         correlation_id="c0ffee00c0ffee00c0ffee00c0ffee00",
         source="live",
         created_at=as_of + timedelta(seconds=1),
-    )
-
-
-def _lineage(of: Ward, patient: Patient, topic: str, moment: datetime) -> dict[str, Any]:
-    offset = of.offsets[topic] = of.offsets.get(topic, -1) + 1
-    key = int.from_bytes(hashlib.sha256(f"{topic}{offset}".encode()).digest()[:8], "big", signed=True)
-    site = patient.site_id.partition("/")[2] if patient.site_id else ""
-    return {
-        "trial": of.trial,
-        "patient": patient,
-        "trial_site_id": site,
-        "record_key": key,
-        "event_time": moment,
-        "known_time": moment,
-        "epoch": 0,
-        "topic_id": TOPIC_ID,
-        "partition": 1,
-        "offset": offset,
-        "producer": "simulator-live",
-        "correlation_id": "c0ffee",
-    }
-
-
-def _vitals(of: Ward, patient: Patient, dice: random.Random, moments: list[datetime], *, ill: bool) -> None:
-    VitalSigns.objects.bulk_create(
-        VitalSigns(
-            **_lineage(of, patient, "patient-vitals", moment),
-            source="bedside",
-            heart_rate=round(
-                74
-                + 6 * math.sin(moment.hour / 24 * 6.28)
-                + (30 * max(0.0, 1 - (of.now - moment).days / 3) if ill else 0)
-                + dice.uniform(-3, 3)
-            ),
-            blood_pressure_systolic=round(122 + dice.uniform(-8, 8)),
-            blood_pressure_diastolic=round(76 + dice.uniform(-5, 5)),
-            temperature=round(
-                36.7 + (1.6 if ill and (of.now - moment) < timedelta(days=1) else 0) + dice.uniform(-0.2, 0.2), 1
-            ),
-            spo2=round(97 + dice.uniform(-1, 1)),
-            respiratory_rate=round(
-                15 + (7 if ill and (of.now - moment) < timedelta(days=1) else 0) + dice.uniform(-2, 2)
-            ),
-            consciousness="A",
-        )
-        for moment in moments
-    )
-
-
-def _record(of: Ward, patient: Patient, dice: random.Random, *, ill: bool, days: int, arm: str) -> None:
-    start = of.now - timedelta(days=days)
-    _vitals(
-        of,
-        patient,
-        dice,
-        [start + timedelta(minutes=60) * place for place in range(days * 24 - 1)] + [of.now - timedelta(minutes=4)],
-        ill=ill,
-    )
-    LabResult.objects.bulk_create(
-        LabResult(
-            **_lineage(of, patient, "lab-results", start + timedelta(days=day, hours=8, minutes=30)),
-            test_name=name.upper(),
-            analyte=name,
-            value=value * (1.6**day if ill and name == "alt" else 1 + 0.03 * day),
-            unit=unit,
-            low=low,
-            high=high,
-            value_reported=value,
-            unit_reported=unit,
-            reference_range=f"{low:g}-{high:g}",
-            lab_id="L1",
-        )
-        for day in range(days)
-        for name, value, unit, low, high in (
-            ("alt", 31.0, "U/L", 7, 55),
-            ("bilirubin", 0.8, "mg/dL", 0.2, 1.2),
-            ("creatinine", 0.9, "mg/dL", 0.4, 1.5),
-            ("platelets", 231.0, "10*9/L", 150, 450),
-            ("potassium", 4.4, "mmol/L", 3.5, 5.0),
-        )
-    )
-    doses = [of.now - timedelta(days=39 - day) + timedelta(hours=-6) for day in range(40)]
-    Medication.objects.bulk_create(
-        Medication(
-            **_lineage(of, patient, "medications", moment),
-            drug_name=arm,
-            dosage=80.0 if arm != "Placebo" else 0.0,
-            unit="mg",
-            route="oral",
-            frequency="once daily",
-            study_dose=True,
-            outcome="missed" if place == 37 else "",
-        )
-        for place, moment in enumerate(doses)
-    )
-    Medication.objects.bulk_create(
-        Medication(
-            **_lineage(of, patient, "medications", moment),
-            drug_name=name,
-            dosage=dose,
-            unit="mg",
-            route="oral",
-            frequency=often,
-            end_time=end,
-            term=term,
-        )
-        for moment, name, dose, often, end, term in (
-            (of.now - timedelta(days=3), "Clarithromycin", 500.0, "twice daily", None, "Sinusitis"),
-            (of.now - timedelta(days=200), "Simvastatin", 40.0, "at night", None, ""),
-            (of.now - timedelta(days=4), "Paracetamol", 1000.0, "as needed", of.now - timedelta(days=2), "Headache"),
-        )
-    )
-    AdverseEvent.objects.bulk_create(
-        AdverseEvent(
-            **_lineage(of, patient, "adverse-events", moment),
-            event_type=term.lower(),
-            term=term,
-            body_system="",
-            grade=grade,
-            serious=grade > 2,
-            causality=causality,
-            outcome="",
-            end_time=end,
-            report_time=moment,
-        )
-        for moment, term, grade, causality, end in (
-            (of.now - timedelta(days=1, hours=3), "NAUSEA", 1, "possible", None),
-            (of.now - timedelta(days=4), "HEADACHE", 1, "not related", of.now - timedelta(days=2, hours=5)),
-            (of.now - timedelta(days=3), "FATIGUE", 2, "possible", None),
-        )
     )
 
 

@@ -21,7 +21,7 @@ class Pager:
 def page_of(rows: QuerySet[Any], request: HttpRequest, size: int, one: str) -> tuple[list[Any], Pager]:
     """The rows of the page the address asks for (``page``, from 1), and the pager beneath them."""
     asked = request.GET.get("page", "1")
-    number = min(max(1, int(asked)) if asked.isdigit() and len(asked) < 8 else 1, 100_000)
+    number = min(max(1, int(asked)) if asked.isascii() and asked.isdigit() and len(asked) < 8 else 1, 100_000)
     count = rows.count()
     number = min(number, max(1, -(-count // size)))
     start = (number - 1) * size

@@ -106,7 +106,7 @@ def timeline(
     zoom = zoom if zoom in ZOOMS else ("5d" if live else "all")
     length = ZOOMS[zoom]
     end = now
-    if to.isdigit() and length is not None:
+    if to.isascii() and to.isdigit() and length is not None:
         end = min(now, datetime.fromtimestamp(min(int(to), 32503680000), now.tzinfo))
     if length is None:
         start = first or now - timedelta(days=5)

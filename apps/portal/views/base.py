@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views import View
 
 from apps.accounts import permissions
-from apps.core.errors import DomainError
+from apps.core.errors import DomainError, Malformed
 from apps.portal.frame import frame
 from apps.portal.viewer import Viewer, viewer_of
 
@@ -42,13 +42,21 @@ class PortalView(View):
                 return to_sign_in(request)
             if self.action not in (PUBLIC, SIGNED_IN):
                 trial_id = kwargs["trial"]
-                permissions.check(request.user, self.action, trial=trial_id)
+                _readable(request, kwargs)
+                self._admit(request, trial_id)
                 self.viewer = viewer_of(request.user, trial_id)  # type: ignore[arg-type]
             response = super().dispatch(request, *args, **kwargs)
         except DomainError as error:
             response = error_page(request, error)
         response.headers["Cache-Control"] = "no-store"
         return response
+
+    def _admit(self, request: HttpRequest, trial_id: str) -> None:
+        """The trial's door. Where an action is about one site, any of the person's sites opens it; the view then asks
+        for the site of what it shows."""
+        if permissions.PERMISSIONS[self.action].scope == "site" and permissions.visible_sites(request.user, trial_id):
+            return
+        permissions.check(request.user, self.action, trial=trial_id)
 
     def page(self, template: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
         """The template with the frame around it; parts asked for by the page's script have no frame."""
@@ -65,6 +73,12 @@ class PortalView(View):
     def part(self, template: str, context: dict[str, Any]) -> HttpResponse:
         """A part of a page, drawn by the same partial as the page itself."""
         return render(self.request, template, {"viewer": self.viewer} | context)
+
+
+def _readable(request: HttpRequest, kwargs: dict[str, Any]) -> None:
+    """No database text holds a NUL: an address with one is refused here, once."""
+    if any("\x00" in str(value) for value in (*kwargs.values(), *request.GET.values())):
+        raise Malformed("The address holds a character that no name has.", cure="Check it and try again.")
 
 
 def to_sign_in(request: HttpRequest) -> HttpResponse:

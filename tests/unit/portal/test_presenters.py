@@ -26,9 +26,11 @@ def viewer(*, blinded: bool = True) -> Any:
 @pytest.mark.parametrize("value", [2.0, -2.0, 0.0, None])
 def test_every_feature_is_said_in_words(feature: Any, value: float | None) -> None:
     said = feature_words.say(feature.name, value)
-    assert said.title and said.detail and said.sentence
+    assert said.title
+    assert said.detail
+    assert said.sentence
     for text in (said.title, said.detail, said.sentence):
-        assert "_" not in text and "nan" not in text and "None" not in text, text
+        assert not any(slip in text for slip in ("_", "nan", "None")), text
 
 
 def test_a_feature_that_is_not_in_the_table_keeps_its_name() -> None:
@@ -57,7 +59,8 @@ def test_the_reasons_add_up_to_the_score() -> None:
 def test_a_blinded_reader_never_sees_a_factor_of_the_arm() -> None:
     why = factors.why(0.41, top(), viewer(), {})
     assert [bar.name for bar in why.raises] == ["Heart rate, mean over 24\u00a0h"]
-    assert why.others is not None and why.others.words == "118 other features together"
+    assert why.others is not None
+    assert why.others.words == "118 other features together"
     main = factors.main(top()[1:], None, viewer())
     assert main is None
 
@@ -83,11 +86,13 @@ def test_a_sparkline_always_has_the_whole_scale() -> None:
     drawn = marks.spark([0.0, 1.0, None, 0.5], "high", PROFILE, "Last 5 days")
     heights = [float(y) for _, y in re.findall(r"[ML](\S+) (\S+)", drawn.path)]
     assert heights == [marks.SPARK_FLOOR, marks.SPARK_TOP, 16.0]
-    assert len(drawn.gaps) == 1 and drawn.end is not None and drawn.path.count("M") == 2
+    assert len(drawn.gaps) == 1
+    assert drawn.end is not None
+    assert drawn.path.count("M") == 2
     nothing = marks.spark([None] * 5, "indeterminate", PROFILE, "Last 5 days")
-    assert (
-        nothing.path == "" and nothing.gaps[0].width == marks.SPARK_WIDTH and nothing.words == "no score in Last 5 days"
-    )
+    assert nothing.path == ""
+    assert nothing.gaps[0].width == marks.SPARK_WIDTH
+    assert nothing.words == "no score in Last 5 days"
 
 
 @pytest.mark.parametrize(
@@ -102,7 +107,8 @@ def test_a_sparkline_always_has_the_whole_scale() -> None:
 )
 def test_the_arrow_follows_the_points(now: float, before: float, arrow: str) -> None:
     change = marks.change(now, before)
-    assert change is not None and change.arrow == arrow
+    assert change is not None
+    assert change.arrow == arrow
     assert marks.change(None, before) is None
 
 
@@ -118,7 +124,8 @@ def test_news2_is_never_a_total_of_too_little() -> None:
     }
     assert (news2.of_signs(whole).text, news2.of_signs(whole).tone) == ("6", "2")
     part = news2.of_signs({"heart_rate": 104, "consciousness": ""})
-    assert part.tone == "part" and part.text.startswith("≥")
+    assert part.tone == "part"
+    assert part.text.startswith("≥")
     assert news2.of_signs({}).text == "--"
 
 
@@ -149,17 +156,23 @@ def test_a_gate_says_its_verdict_and_right_of_the_line_is_good(gate: dict[str, A
 def test_an_evaluation_that_lacks_everything_is_still_a_page() -> None:
     for table in (evaluation.comparisons, evaluation.subgroups):
         assert table({}) is None
-    assert evaluation.confusion({}) == "" and evaluation.oracle({}) == "" and evaluation.calibration({}) == (None, None)
+    assert evaluation.confusion({}) == ""
+    assert evaluation.oracle({}) == ""
+    assert evaluation.calibration({}) == (None, None)
 
 
 def test_thinning_keeps_the_ends_of_time_and_says_so() -> None:
-    times, values = list(range(0, 5000)), [float(place % 7) for place in range(5000)]
+    times, values = list(range(5000)), [float(place % 7) for place in range(5000)]
     x, y, thinned = thin(times, values, 100)
-    assert thinned and 90 <= len(x) <= 101 and len(x) == len(y) and x == sorted(x)
+    assert thinned
+    assert 90 <= len(x) <= 101
+    assert len(x) == len(y)
+    assert x == sorted(x)
     assert thin([1, 2], [0.1, None], 100) == ([1, 2], [0.1, None], False)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (36.1, 38.9), (60, 190), (0.2, 1.4), (5, 5.0001), (100, 9000)])
 def test_axis_ticks_are_round_and_inside(low: float, high: float) -> None:
     ticks = ticks_of(low, high)
-    assert all(low - 1e-6 <= tick <= high + 1e-6 for tick in ticks) and len(ticks) <= 4
+    assert all(low - 1e-6 <= tick <= high + 1e-6 for tick in ticks)
+    assert len(ticks) <= 4
