@@ -65,8 +65,9 @@ class BronzeConsumer:
     """One process's part of the bronze consumer; :meth:`run` it.
 
     ``partitions`` None = all partitions, else their numbers in every topic. ``on_claim(claim)`` is called after each
-    claim of ours, in order within a chain. ``probe(point)`` is called at "written" (objects there, claim not),
-    "claimed" and "committed"; tests kill the process there.
+    claim of ours, in order within a chain; ``on_epoch(topic, topic id, number)`` when a topic was made anew.
+    ``probe(point)`` is called at "written" (objects there, claim not), "claimed" and "committed"; tests kill the
+    process there.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class BronzeConsumer:
         partitions: Sequence[int] | None = None,
         limits: Limits | None = None,
         on_claim: Callable[[Claim], None] = _nothing,
+        on_epoch: Callable[[str, str, int], None] = _nothing,
         probe: Callable[[str], None] = _nothing,
     ) -> None:
         self.lake = lake
@@ -92,6 +94,7 @@ class BronzeConsumer:
         self._topics = tuple(topics)
         self._numbers = None if partitions is None else frozenset(partitions)
         self._on_claim = on_claim
+        self._on_epoch = on_epoch
         self._probe = probe
         self._writer = writer_id()
         self._directory = TopicDirectory(servers)
@@ -179,6 +182,7 @@ class BronzeConsumer:
                     epoch=epoch.number,
                     message="The topic was made anew: its offsets begin again, and what was not yet claimed is lost.",
                 )
+                self._on_epoch(partition.topic, state.topic_id, epoch.number)
             chain = Chain(partition.topic, state.topic_id, partition.partition)
             first = int(earliest.get(partition) or 0)
             expected = next_offset(self.lake, chain)

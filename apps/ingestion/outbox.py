@@ -52,7 +52,13 @@ def relay(*, producer: EventProducer | None = None, limit: int = 500) -> int:
         own = producer or EventProducer(settings.KAFKA_BOOTSTRAP_SERVERS, producer=PRODUCER)
         try:
             for row in rows:
-                own.send(row.topic, row.key, row.value, correlation_id=row.headers.get("correlation_id") or None)
+                own.send(
+                    row.topic,
+                    row.key,
+                    row.value,
+                    correlation_id=row.headers.get("correlation_id") or None,
+                    producer=row.headers.get("producer") or None,
+                )
             own.flush(timeout=20)
         except NotDelivered as error:
             ids = [row.pk for row in rows]

@@ -122,16 +122,18 @@ class EventProducer:
         correlation_id: str | None = None,
         timestamp_ms: int | None = None,
         schema_version: str = SCHEMA_VERSION,
+        producer: str | None = None,
     ) -> None:
         """Hand over one event (a mapping, or the raw bytes as they are). It has arrived once ``flush`` returns.
 
-        ``key`` is :func:`patient_key`. NotDelivered if the broker has been away for too long.
+        ``key`` is :func:`patient_key`; ``producer`` speaks for another row of the table.
+        NotDelivered if the broker has been away for too long.
         """
         if topic not in TOPICS:
             raise ValueError(f"{topic!r} is not one of our topics: {', '.join(TOPICS)}.")
         raw = orjson.dumps(value) if isinstance(value, Mapping) else value
         headers = [
-            ("producer", self._name),
+            ("producer", producer.encode() if producer else self._name),
             ("correlation_id", (correlation_id or uuid.uuid4().hex).encode()),
             ("schema_version", schema_version.encode()),
         ]

@@ -14,9 +14,9 @@ from kafka.errors import KafkaError
 
 from apps.core.errors import DomainError
 from apps.core.lake import lake
-from apps.ingestion import outbox, progress
+from apps.ingestion import outbox, progress, services
 from apps.ingestion.bronze_consumer import BronzeConsumer, Limits
-from apps.ingestion.dead_letters import Projector
+from apps.ingestion.dead_letters import BRONZE, Projector
 from apps.ingestion.producer import EventProducer
 from ml.contracts import TOPICS
 
@@ -51,6 +51,7 @@ class Command(BaseCommand):
             partitions=[int(number) for number in numbers.split(",")] if numbers else None,
             limits=Limits(records=options["records"], seconds=options["seconds"]),
             on_claim=projector,
+            on_epoch=_note_epoch,
         )
         # a second signal than "stop" asks for what was read to be written now: whoever waits for it need not wait longer
         signal.signal(signal.SIGUSR1, lambda *_: setattr(consumer, "cut_now", True))
@@ -66,6 +67,14 @@ class Command(BaseCommand):
             stop.set()
             beside.join(timeout=10)
         _save(consumer)
+
+
+def _note_epoch(topic: str, topic_id: str, number: int) -> None:
+    try:
+        services.note_epoch(by=BRONZE, topic=topic, topic_id=topic_id, number=number)
+    except DatabaseError as error:
+        log.error("epoch_not_audited", topic=topic, epoch=number, error=str(error))
+        close_old_connections()
 
 
 def _save(consumer: BronzeConsumer) -> None:
