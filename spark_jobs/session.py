@@ -7,6 +7,8 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -40,6 +42,20 @@ appender.stderr.target = SYSTEM_ERR
 appender.stderr.layout.type = PatternLayout
 appender.stderr.layout.pattern = %p %c{1}: %m%n%ex{3}
 """
+
+
+@contextmanager
+def session(settings: Settings, name: str) -> Iterator[SparkSession]:
+    """A session for one job. One that is open already is used and left open: then its opener ends it."""
+    standing = SparkSession.getActiveSession()
+    if standing is not None:
+        yield standing
+        return
+    opened = open_session(settings, name)
+    try:
+        yield opened
+    finally:
+        opened.stop()
 
 
 def open_session(settings: Settings, name: str) -> SparkSession:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from ml.cleaning.examples import EXAMPLES, Message
+from ml.cleaning.drawing import Message
+from ml.cleaning.examples import EXAMPLES
 from ml.cleaning.rules import FLAG_RULES, QUARANTINE_RULES, RULES_VERSION, Rule
 
 

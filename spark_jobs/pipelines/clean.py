@@ -26,7 +26,7 @@ from spark_jobs.frames import Piece, as_table, batches, pieces, unpack
 from spark_jobs.pipelines.quality import write_report
 from spark_jobs.progress import step, tell
 from spark_jobs.schema import PIECES, WRITTEN
-from spark_jobs.session import open_session
+from spark_jobs.session import session
 from spark_jobs.settings import Settings
 from spark_jobs.state import TopicState, fingerprint, load, save
 from spark_jobs.tables import (
@@ -65,11 +65,8 @@ def run(settings: Settings) -> dict[str, Any]:
         for topic in topics.values():
             _finish(settings.lake, topic)
         return {"batches": 0, "partitions": 0, "rows": 0, "report": None}
-    spark = open_session(settings, "clean")
-    try:
+    with session(settings, "clean") as spark:
         written = _run(spark, settings, topics)
-    finally:
-        spark.stop()
     for topic in topics.values():
         _finish(settings.lake, topic)
     report = write_report(settings.lake, {name: topic.new for name, topic in topics.items()}, written)

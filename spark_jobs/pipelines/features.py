@@ -22,7 +22,7 @@ from ml.lake import Lake
 from spark_jobs.frames import Piece, as_table, batches, pieces
 from spark_jobs.progress import step
 from spark_jobs.schema import FILES, PIECES, WRITTEN
-from spark_jobs.session import open_session
+from spark_jobs.session import session
 from spark_jobs.settings import JobError, Settings
 from spark_jobs.state import load
 from spark_jobs.tables import (
@@ -68,14 +68,11 @@ def run(settings: Settings) -> dict[str, Any]:
     if not studies:
         raise JobError("There is no silver of the chosen trials yet. Run the clean job first.")
     rows = sum(body["rows"] for partitions in silver.values() for body in partitions.values())
-    spark = open_session(settings, "features")
-    try:
+    with session(settings, "features") as spark:
         buckets = settings.buckets or max(2 * spark.sparkContext.defaultParallelism, min(4096, rows // ROWS_A_BUCKET))
         days = _days(spark, settings.lake, silver, studies, buckets)
         with step(spark, "computing features"):
             written = [orjson.loads(text) for text in days.toArrow()["report"].to_pylist()]
-    finally:
-        spark.stop()
     written.sort(key=lambda one: str(one["path"]))
     outcomes = {trial: _publish(settings.lake, trial, study, silver, written) for trial, study in studies.items()}
     if len(outcomes) == 1:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ml.cleaning.examples import EXAMPLES, Example, run, shown
+from ml.cleaning.drawing import Example, run, shown
+from ml.cleaning.examples import EXAMPLES
 from ml.cleaning.rules import FLAG_RULES, QUARANTINE_RULES
 
 
