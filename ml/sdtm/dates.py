@@ -20,6 +20,7 @@ import calendar
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 
 Precision = Literal["time", "day", "month", "year", "unknown"]
@@ -55,6 +56,7 @@ class Moment:
         return self.first if self.precision == "time" else self.first + NOON
 
 
+@lru_cache(maxsize=65_536)
 def parse(text: str) -> Moment | None:
     """Read a --DTC; None where it is empty. NotADate for anything else that is not a date."""
     if not text:
@@ -83,6 +85,7 @@ def _period(first: datetime, last: datetime, precision: Precision) -> Moment:
     return Moment(int(first.timestamp()), int((last + timedelta(days=1)).timestamp()) - 1, precision)
 
 
+@lru_cache(maxsize=65_536)
 def iso(seconds: int) -> str:
     """Seconds since 1970 as ISO 8601, UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

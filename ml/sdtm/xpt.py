@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,15 +47,14 @@ def read_xpt(path: Path) -> Table:
             f"{path.name} is no SAS transport file in UTF-8 or Windows-1252 ({problem}). Export it again."
         )
     names = tuple(str(name).upper() for name in columns)
-    cleaned = [[_plain(value) for value in column] for column in columns.values()]
+    cleaned = [_plain(column) for column in columns.values()]
     rows = [dict(zip(names, values, strict=True)) for values in zip(*cleaned, strict=True)]
     return Table(path.name, data, names, rows)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.strip()
-    if value is None:
-        return None
-    number = float(value)
-    return None if math.isnan(number) else number
+def _plain(column: Iterable[Any]) -> list[Any]:
+    """A column is of texts or of numbers throughout; a missing number is NaN."""
+    values = list(column)
+    if values and isinstance(values[0], str):
+        return [value.strip() for value in values]
+    return [None if value is None or math.isnan(value) else float(value) for value in values]

@@ -20,7 +20,8 @@ DOMAINS: dict[str, list[dict[str, Any]]] = {
     ],
     "ae": [
         {"DOMAIN": "AE", "USUBJID": A, "AESEQ": 1.0, "AETERM": "bad head", "AEDECOD": "HEADACHE", "AEBODSYS": "NERVOUS", "AESEV": "MILD",
-         "AESER": "N", "AESDTH": "N", "AEOUT": "RECOVERED/RESOLVED", "AEDTC": "2020-02-01", "AESTDTC": "2020-01-20", "AEENDTC": "2020-01-25"},
+         "AESER": "N", "AESDTH": "N", "AEOUT": "RECOVERED/RESOLVED", "AEDTC": "2020-02-01",
+         "AESTDTC": "2020-01-20", "AEENDTC": "2020-01-25"},
         {"DOMAIN": "AE", "USUBJID": A, "AESEQ": 2.0, "AETERM": "stroke", "AEDECOD": "STROKE", "AEBODSYS": "NERVOUS", "AESEV": "SEVERE",
          "AESER": "Y", "AESDTH": "Y", "AEOUT": "FATAL", "AEDTC": "2020-02-01", "AESTDTC": "2020-01", "AEENDTC": "2020-02-20"},
         {"DOMAIN": "AE", "USUBJID": A, "AESEQ": 3.0, "AETERM": "odd", "AEDECOD": "ODD", "AEBODSYS": "", "AESEV": "TERRIBLE",
@@ -60,7 +61,8 @@ DOMAINS: dict[str, list[dict[str, Any]]] = {
          "LBORNRLO": "5", "LBORNRHI": "8", "LBSTRESC": "5.5", "LBSTRESU": "", "VISITNUM": 3.0, "LBDTC": "2020-01-10"},
     ],
     "cm": [
-        {"DOMAIN": "CM", "USUBJID": A, "CMSEQ": float(n), "CMTRT": "ASPIRIN", "CMINDC": "PAIN", "CMDOSE": dose, "CMDOSU": "mg",
+        {"DOMAIN": "CM", "USUBJID": A, "CMSEQ": float(n), "CMTRT": "ASPIRIN",
+         "CMINDC": "PAIN", "CMDOSE": dose, "CMDOSU": "mg",
          "CMDOSFRQ": "QD", "CMROUTE": "ORAL", "CMDTC": "2020-01-05", "CMSTDTC": start, "CMENDTC": end}
         for n, dose, start, end in (
             (1, 100.0, "2003", ""),
@@ -84,11 +86,13 @@ DOMAINS: dict[str, list[dict[str, Any]]] = {
     ],
     "sv": [{"DOMAIN": "SV", "USUBJID": A, "VISITNUM": 3.0, "SVSTDTC": "2020-01-10"}],
     "suppds": [
-        {"RDOMAIN": "DS", "USUBJID": A, "IDVAR": "DSSEQ", "IDVARVAL": number, "QNAM": "WHY", "QLABEL": "REASON", "QVAL": "16", "QORIG": "CRF"}
+        {"RDOMAIN": "DS", "USUBJID": A, "IDVAR": "DSSEQ", "IDVARVAL": number, "QNAM": "WHY",
+         "QLABEL": "REASON", "QVAL": "16", "QORIG": "CRF"}
         for number in ("1", "9")
     ],
     "suppae": [
-        {"RDOMAIN": "AE", "USUBJID": A, "IDVAR": "AESEQ", "IDVARVAL": "1", "QNAM": "AETRTEM", "QLABEL": "T", "QVAL": "Y", "QORIG": "DERIVED"}
+        {"RDOMAIN": "AE", "USUBJID": A, "IDVAR": "AESEQ", "IDVARVAL": "1", "QNAM": "AETRTEM",
+         "QLABEL": "T", "QVAL": "Y", "QORIG": "DERIVED"}
     ],
     "zz": [{"DOMAIN": "ZZ", "USUBJID": A, "ZZSEQ": 1.0}],
 }  # fmt: skip
