@@ -35,11 +35,8 @@ def predict_days(context: dict[str, Any], report: Callable[[str, int, int], None
     forget()
     serving = current(trial_id)
     if serving is None:
-        raise Unavailable(
-            f"No model serves trial {trial_id}.",
-            cure="Two model approvers sign for a version in the admin.",
-            code="no_model",
-        )
+        report("no model serves this trial yet: two model approvers sign for a version in the admin", 1, 1)
+        return {"predictions": 0, "indeterminate": 0}
     done = set(
         Prediction.objects.filter(trial_id=trial_id, model_version=serving.model_version, source="batch").values_list(
             "patient_id", "as_of"

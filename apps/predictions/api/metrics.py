@@ -10,7 +10,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 
 @require_safe
-def metrics(request: HttpRequest) -> HttpResponse:
+def metrics(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
     """All metrics of this service. No patient is named in any of them."""
     registry: CollectorRegistry = REGISTRY
     if settings.METRICS_SHARED:

@@ -15,7 +15,7 @@ class KeyThrottle(SimpleRateThrottle):
     rate = "60000/min"
     scope = "api_key"
 
-    def get_cache_key(self, request: Any, view: Any) -> str | None:
+    def get_cache_key(self, request: Any, view: Any) -> str | None:  # noqa: ARG002
         """The key's prefix; requests without a key are refused before they count."""
         key = request.auth
         return f"throttle:{key.prefix}" if isinstance(key, ApiKey) else None

@@ -24,6 +24,7 @@ from apps.core import clock, correlation, health
 from apps.core.errors import Invalid, NotFound
 from apps.patients import selectors as patients
 from apps.predictions import idempotency
+from apps.predictions.api import schema as _schema  # noqa: F401 - registers the key scheme
 from apps.predictions.api.errors import exception_handler
 from apps.predictions.api.parsers import StrictJsonParser
 from apps.predictions.api.serializers import PredictAnswer, PredictRequest, Problem
@@ -174,7 +175,7 @@ class HealthView(Api):
     @extend_schema(
         responses={200: OpenApiResponse(description="Ready."), 503: OpenApiResponse(description="Not ready.")}
     )
-    def get(self, request: ApiRequest) -> Response:
+    def get(self, request: ApiRequest) -> Response:  # noqa: ARG002
         """Each check by name: healthy or not, and a sentence."""
         ready, outcomes = health.run(part="api")
         body = {

@@ -22,7 +22,7 @@ class Command(BaseCommand):
         parser.add_argument("job", choices=sorted(JOBS))
         parser.add_argument("--trial")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         by = Actor.process("operator")
         try:
             run = services.request(by=by, job=options["job"], trial_id=options["trial"])

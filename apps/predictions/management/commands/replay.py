@@ -22,7 +22,7 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, default=0, help="seed of the sample")
         parser.add_argument("--trial")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         chosen = self._chosen(options)
         proven = total = 0
         for verdict in replay(chosen):
