@@ -26,6 +26,8 @@ from ml.profile import StudyProfile
 Matrix = NDArray[np.float64]
 ROWS_AT_ONCE = 400_000
 """Facts are worked through in groups of whole patients of about this many rows, to stay in the processor's caches."""
+PAIRS_AT_ONCE = 4096
+"""Questions answered at once about such a group: bounds the memory of the window sums (about 5 kB a question)."""
 
 _USED = np.zeros(512, np.bool_)
 _USED[[SIGNAL_CODES[source] for feature in FEATURES for source in feature.sources]] = True
@@ -78,9 +80,12 @@ def _groups(owner: Int, patients: int) -> list[tuple[int, int]]:
 def _compute(facts: Facts, owner: Int, patient: Int, as_of: Int, profile: StudyProfile) -> Matrix:
     held = resolve(facts, owner)
     series = lay_out(held)
-    first_dose, enrolment = anchor_times(series, patient, as_of)
-    baseline = baseline_bounds(first_dose, enrolment, profile.baseline_days)
     result = np.full((len(patient), len(FEATURES)), np.nan)
-    temporal.fill(result, series, patient, as_of, baseline)
-    clinical.fill(result, held, series, patient, as_of, baseline, first_dose, enrolment)
+    for begin in range(0, len(patient), PAIRS_AT_ONCE):
+        some = slice(begin, begin + PAIRS_AT_ONCE)
+        who, when, part = patient[some], as_of[some], result[some]
+        first_dose, enrolment = anchor_times(series, who, when)
+        baseline = baseline_bounds(first_dose, enrolment, profile.baseline_days)
+        temporal.fill(part, series, who, when, baseline)
+        clinical.fill(part, held, series, who, when, baseline, first_dose, enrolment)
     return result

@@ -94,8 +94,9 @@ def test_patients_may_be_numbered_otherwise(trial):
     same(matrix, compute(moved, other[patient], as_of, PROFILE))
 
 
-def test_groups_of_patients_do_not_matter(trial, monkeypatch):
+def test_groups_of_patients_and_of_times_do_not_matter(trial, monkeypatch):
     facts, patient, as_of, matrix = trial
+    monkeypatch.setattr(kernel, "PAIRS_AT_ONCE", 37)
     for rows in (1, 2500):
         monkeypatch.setattr(kernel, "ROWS_AT_ONCE", rows)
         same(matrix, compute(facts, patient, as_of, PROFILE))
