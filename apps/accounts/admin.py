@@ -42,7 +42,15 @@ class UserDesk(ServiceAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:  # noqa: ARG002
         if obj is None:
             return ("username", "printed_name", "email", "password", "identity_verified")
-        return ("username", "printed_name", "email", "is_active", "identity_verified_at", "identity_verified_by", "last_login")
+        return (
+            "username",
+            "printed_name",
+            "email",
+            "is_active",
+            "identity_verified_at",
+            "identity_verified_by",
+            "last_login",
+        )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         written = ("printed_name", "email") if self.has_change_permission(request) else ()
@@ -146,7 +154,18 @@ class KeyDesk(ServiceAdmin):
     list_filter = (("trial", VisibleTrials),)
     search_fields = ("name", "prefix")
     change_form_template = "admin/accounts/apikey/change_form.html"
-    shown = ("name", "prefix", "owner", "trial", "scopes", "sites", "issued_by", "expires_at", "revoked_at", "last_used_at")
+    shown = (
+        "name",
+        "prefix",
+        "owner",
+        "trial",
+        "scopes",
+        "sites",
+        "issued_by",
+        "expires_at",
+        "revoked_at",
+        "last_used_at",
+    )
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:  # noqa: ARG002
         return ("name", "owner", "trial", "scopes", "sites", "days") if obj is None else self.shown
@@ -167,7 +186,9 @@ class KeyDesk(ServiceAdmin):
             "original": obj,
             "opts": obj._meta,
         }
-        return TemplateResponse(request, "admin/accounts/apikey/issued.html", context, headers={"Cache-Control": "no-store"})
+        return TemplateResponse(
+            request, "admin/accounts/apikey/issued.html", context, headers={"Cache-Control": "no-store"}
+        )
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(spoken(self.revoke))
@@ -216,7 +237,11 @@ class TrailDesk(ReadOnlyAdmin):
 
 
 def _shown(value: Any) -> str:
-    return "-" if value is None else format_html("<pre>{}</pre>", json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True))
+    return (
+        "-"
+        if value is None
+        else format_html("<pre>{}</pre>", json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True))
+    )
 
 
 def _person(request: HttpRequest) -> User:

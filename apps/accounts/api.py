@@ -22,7 +22,7 @@ class ApiKeyAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[User, ApiKey] | None:
         if sent := QUERY_NAMES & {name.lower() for name in request.query_params}:
             raise Malformed(
-                f"A key in the address ({sorted(sent)[0]}=…) is refused: addresses end in logs.",
+                f"A key in the address ({min(sent)}=…) is refused: addresses end in logs.",
                 cure="Send it as Authorization: Api-Key <key>, and replace that key: it may have been logged.",
                 code="key_in_address",
             )
@@ -34,7 +34,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         key = authenticate_key(header)
         return key.owner, key
 
-    def authenticate_header(self, request: Request) -> str:
+    def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 - DRF's signature
         return 'Api-Key realm="predictions"'
 
 
@@ -50,4 +50,8 @@ class HasScope(BasePermission):
 
 def actor_of(request: Request) -> Actor:
     """Who asks, for the audit trail: the key, else the signed-in person."""
-    return Actor.key(request.auth) if isinstance(request.auth, ApiKey) else Actor.person(request.user)
+    if isinstance(request.auth, ApiKey):
+        return Actor.key(request.auth)
+    if not isinstance(request.user, User):
+        raise Unauthenticated("Nobody is signed in.", cure="Sign in, or send an API key.")
+    return Actor.person(request.user)

@@ -37,7 +37,7 @@ ADMIN: dict[str, str] = {
 class HouseBackend(ModelBackend):
     """Django's sign-in, and the admin's permissions as the table gives them."""
 
-    def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
+    def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:  # noqa: ARG002 - Django's signature
         if not isinstance(user_obj, User):
             return set()
         held = grants(user_obj, None, any_trial=True)
@@ -49,13 +49,17 @@ class HouseBackend(ModelBackend):
     def has_module_perms(self, user_obj: Any, app_label: str) -> bool:
         return any(name.startswith(f"{app_label}.") for name in self.get_all_permissions(user_obj))
 
-    def get_user_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
+    def get_user_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:  # noqa: ARG002
         return set()
 
-    def get_group_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
+    def get_group_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:  # noqa: ARG002
         return set()
 
 
 def _suffices(grant: Any, action: str) -> bool:
     permission = PERMISSIONS[action]
-    return ROLES[grant.role].staff and grant.role in permission.roles and (permission.scope != "platform" or grant.trial_id is None)
+    return (
+        ROLES[grant.role].staff
+        and grant.role in permission.roles
+        and (permission.scope != "platform" or grant.trial_id is None)
+    )

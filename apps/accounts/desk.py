@@ -19,7 +19,7 @@ from apps.accounts.permissions import visible_trials
 from apps.core.errors import DomainError
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ReadOnlyAdmin(admin.ModelAdmin):
     """A table to look at. ``trial_path`` is the path to the trial's key: people with roles in some trials see those."""
 
     trial_path: str | None = None
@@ -46,7 +46,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 class VisibleTrials(admin.RelatedFieldListFilter):
     """A list's filter by trial, which names only the trials the person has a role in."""
 
-    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
         visible = set(visible_trials(request.user))
         return [choice for choice in super().field_choices(field, request, model_admin) if choice[0] in visible]
 
@@ -119,7 +119,7 @@ class ReasonForm(forms.Form):
 
 
 def ask_reason(
-    desk: admin.ModelAdmin,  # type: ignore[type-arg]
+    desk: admin.ModelAdmin,
     request: HttpRequest,
     obj: Any,
     *,
@@ -135,7 +135,9 @@ def ask_reason(
             messages.success(request, f"{title}: done.")
         except DomainError as error:
             messages.error(request, str(error))
-        return HttpResponseRedirect(reverse(f"admin:{obj._meta.app_label}_{obj._meta.model_name}_change", args=[obj.pk]))
+        return HttpResponseRedirect(
+            reverse(f"admin:{obj._meta.app_label}_{obj._meta.model_name}_change", args=[obj.pk])
+        )
     context = {
         **desk.admin_site.each_context(request),
         "title": title,

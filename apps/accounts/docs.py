@@ -30,9 +30,23 @@ def render() -> str:
             "## Roles",
             "",
             table(
-                ("role", "who", "sees the arm in a blinded study", "may be limited to a site", "may be for every trial", "admin"),
                 (
-                    (role.label, role.doc, yes[role.unblinded], yes[role.by_site], yes[role.every_trial], yes[role.staff])
+                    "role",
+                    "who",
+                    "sees the arm in a blinded study",
+                    "may be limited to a site",
+                    "may be for every trial",
+                    "admin",
+                ),
+                (
+                    (
+                        role.label,
+                        role.doc,
+                        yes[role.unblinded],
+                        yes[role.by_site],
+                        yes[role.every_trial],
+                        yes[role.staff],
+                    )
                     for role in ROLES.values()
                 ),
             ),

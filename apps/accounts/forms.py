@@ -12,7 +12,7 @@ from apps.accounts.models import ApiKey, RoleGrant, User
 from apps.core import clock
 
 
-class NewUserForm(forms.ModelForm):  # type: ignore[type-arg]
+class NewUserForm(forms.ModelForm):
     """A new person. The password is a first one: they choose their own before they sign anything."""
 
     password = forms.CharField(widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}), strip=False)
@@ -29,7 +29,7 @@ class NewUserForm(forms.ModelForm):  # type: ignore[type-arg]
         return
 
 
-class UserForm(forms.ModelForm):  # type: ignore[type-arg]
+class UserForm(forms.ModelForm):
     """How a person is written."""
 
     class Meta:
@@ -37,7 +37,7 @@ class UserForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("printed_name", "email")
 
 
-class GrantForm(forms.ModelForm):  # type: ignore[type-arg]
+class GrantForm(forms.ModelForm):
     """A role for a person; without a trial, for every trial where the role allows it."""
 
     class Meta:
@@ -48,7 +48,7 @@ class GrantForm(forms.ModelForm):  # type: ignore[type-arg]
         return
 
 
-class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
+class KeyForm(forms.ModelForm):
     """A new API key."""
 
     scopes = forms.MultipleChoiceField(

@@ -53,7 +53,9 @@ def issue_key(
     """
     actor = _author(by, trial)
     if unknown := sorted(set(scopes) - set(SCOPES)):
-        raise Invalid(f"There is no scope {', '.join(unknown)}.", cure=f"Choose among {', '.join(SCOPES)}.", code="scope")
+        raise Invalid(
+            f"There is no scope {', '.join(unknown)}.", cure=f"Choose among {', '.join(SCOPES)}.", code="scope"
+        )
     if not scopes:
         raise Invalid("A key needs at least one scope.", cure=f"Choose among {', '.join(SCOPES)}.", code="scope")
     if not name.strip():
@@ -110,11 +112,17 @@ def authenticate_key(header: str) -> ApiKey:
         raise Unauthenticated("This API key is not known.", cure="Check it, or ask for a new one.", code="key_unknown")
     now = clock.now()
     if key.revoked_at is not None:
-        raise Unauthenticated("This API key was revoked.", cure="Ask an administrator for a new one.", code="key_revoked")
+        raise Unauthenticated(
+            "This API key was revoked.", cure="Ask an administrator for a new one.", code="key_revoked"
+        )
     if key.expires_at <= now:
-        raise Unauthenticated("This API key has expired.", cure="Ask an administrator for a new one.", code="key_expired")
+        raise Unauthenticated(
+            "This API key has expired.", cure="Ask an administrator for a new one.", code="key_expired"
+        )
     if not key.owner.is_active:
-        raise Unauthenticated("The owner of this API key is deactivated.", cure="Ask for a new key.", code="key_revoked")
+        raise Unauthenticated(
+            "The owner of this API key is deactivated.", cure="Ask for a new key.", code="key_revoked"
+        )
     if key.last_used_at is None or now - key.last_used_at >= TOUCH_EVERY:
         ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
         key.last_used_at = now
@@ -125,7 +133,9 @@ def require_scope(key: ApiKey, scope: str) -> None:
     """Raise Forbidden unless the key was issued for ``scope``."""
     if scope not in key.scopes:
         raise Forbidden(
-            f"This API key is not meant to {SCOPES[scope]}.", cure=f"Ask for a key with the scope {scope}.", code="scope"
+            f"This API key is not meant to {SCOPES[scope]}.",
+            cure=f"Ask for a key with the scope {scope}.",
+            code="scope",
         )
 
 

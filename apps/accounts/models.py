@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.contrib.postgres.fields import ArrayField
@@ -35,7 +35,7 @@ class User(AbstractUser):
     must_change_password = models.BooleanField(default=False)
     demo = models.BooleanField(default=False, help_text="A person of the demonstration, whose password is on disk.")
 
-    objects = PeopleManager()
+    objects: ClassVar[PeopleManager] = PeopleManager()
 
     REQUIRED_FIELDS = ["printed_name"]
 
@@ -54,7 +54,7 @@ class User(AbstractUser):
         self.username_key = names.key(self.username)
         super().save(*args, **kwargs)
 
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:  # noqa: ARG002
         raise Conflict("A person is deactivated, never deleted: their signatures stay theirs.", code="user_kept")
 
     def get_full_name(self) -> str:

@@ -173,7 +173,9 @@ def grants(user: User | Any, trial_id: str | None, *, any_trial: bool = False) -
         return []
     live = RoleGrant.objects.filter(user_id=user.pk, revoked_at__isnull=True)
     if not any_trial:
-        live = live.filter(Q(trial_id=trial_id) | Q(trial__isnull=True)) if trial_id else live.filter(trial__isnull=True)
+        live = (
+            live.filter(Q(trial_id=trial_id) | Q(trial__isnull=True)) if trial_id else live.filter(trial__isnull=True)
+        )
     return list(live)
 
 

@@ -30,9 +30,11 @@ ROLES: dict[str, Role] = {
     role.name: role
     for role in (
         Role(COORDINATOR, "Clinical coordinator", "Watches the patients of their sites and acts on alerts.", unblinded=False, by_site=True),
-        Role(SAFETY_REVIEWER, "Safety reviewer", "Reviews the safety of all patients of a trial, blinded like the sites.", unblinded=False, by_site=True),
+        Role(SAFETY_REVIEWER, "Safety reviewer", "Reviews the safety of a trial's patients, blinded as its sites are.", unblinded=False,
+             by_site=True),
         Role(ML_ENGINEER, "ML engineer", "Runs jobs, trains and registers models.", unblinded=True, every_trial=True, staff=True),
-        Role(MODEL_APPROVER, "Model approver", "Signs for a model; sees evaluations, never one patient's arm.", unblinded=False, every_trial=True, staff=True),
+        Role(MODEL_APPROVER, "Model approver", "Signs for a model; sees evaluations, never one patient's arm.", unblinded=False,
+             every_trial=True, staff=True),
         Role(AUDITOR, "Auditor", "Reads everything, changes nothing.", unblinded=True, every_trial=True, staff=True),
         Role(ADMINISTRATOR, "Administrator", "Keeps trials, sites, people, roles and keys.", unblinded=True, every_trial=True, staff=True),
     )

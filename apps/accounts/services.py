@@ -142,7 +142,11 @@ def grant_role(*, by: User | Actor, user: User, role: str, trial: Any = None, si
     if not user.is_active:
         raise Conflict(f"{user} is deactivated.", cure="Reactivate the account first.", code="deactivated")
     grant = RoleGrant(
-        user=user, role=role, trial_id=getattr(trial, "pk", trial), site_id=getattr(site, "pk", None), granted_by=actor.name
+        user=user,
+        role=role,
+        trial_id=getattr(trial, "pk", trial),
+        site_id=getattr(site, "pk", None),
+        granted_by=actor.name,
     )
     try:
         with transaction.atomic():
@@ -170,9 +174,7 @@ def revoke_role(*, by: User | Actor, grant: RoleGrant, reason: str) -> RoleGrant
     return grant
 
 
-def _change(
-    by: User | Actor, user: User, action: str, permission: str, *, reason: str = "", **values: Any
-) -> User:
+def _change(by: User | Actor, user: User, action: str, permission: str, *, reason: str = "", **values: Any) -> User:
     actor = _actor(by, permission, None)
     with transaction.atomic():
         user = User.objects.select_for_update().get(pk=user.pk)
@@ -195,7 +197,9 @@ def _fit(password: str, user: User) -> None:
     try:
         validate_password(password, user)
     except ValidationError as error:
-        raise Invalid(" ".join(error.messages), cure="Choose a longer, less common password.", code="password") from error
+        raise Invalid(
+            " ".join(error.messages), cure="Choose a longer, less common password.", code="password"
+        ) from error
 
 
 def _not_own(actor: Actor, user: User) -> None:

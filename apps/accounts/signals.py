@@ -18,26 +18,26 @@ GATE = Actor.process("sign-in")
 
 
 @receiver(user_logged_in, dispatch_uid="audit_signed_in")
-def signed_in(sender: Any, user: User, **_: Any) -> None:
+def signed_in(*, user: User, **_: Any) -> None:
     """Fails the sign-in where it cannot be recorded."""
     with transaction.atomic():
         record(by=Actor.person(user), action="accounts.signed_in", obj=user)
 
 
 @receiver(user_logged_out, dispatch_uid="audit_signed_out")
-def signed_out(sender: Any, user: User | None, **_: Any) -> None:
+def signed_out(*, user: User | None, **_: Any) -> None:
     if user is not None and user.is_active:
         with transaction.atomic():
             record(by=Actor.person(user), action="accounts.signed_out", obj=user)
 
 
 @receiver(user_login_failed, dispatch_uid="audit_sign_in_failed")
-def sign_in_failed(sender: Any, credentials: dict[str, Any], **_: Any) -> None:
+def sign_in_failed(*, credentials: dict[str, Any], **_: Any) -> None:
     _of_name("accounts.sign_in_failed", str(credentials.get("username", "")))
 
 
 @receiver(user_locked_out, dispatch_uid="audit_locked_out")
-def locked_out(sender: Any, username: str | None = None, **_: Any) -> None:
+def locked_out(*, username: str | None = None, **_: Any) -> None:
     _of_name("accounts.locked_out", username or "")
 
 

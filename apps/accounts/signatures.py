@@ -44,14 +44,20 @@ def verify_password(user: User, password: str, *, request: HttpRequest | None = 
     credentials = {"username": fresh.username}
     if AxesProxyHandler.is_locked(request, credentials):
         raise TooMany(
-            "Too many wrong passwords: signing is locked for a while.", cure="Try again in 15 minutes.", code="locked_out"
+            "Too many wrong passwords: signing is locked for a while.",
+            cure="Try again in 15 minutes.",
+            code="locked_out",
         )
     # Checked against the stored hash itself: no backend, and no hook of one, may let another answer pass.
     if not fresh.check_password(password):
         user_login_failed.send(sender=__name__, credentials=credentials, request=request)
         with transaction.atomic():
-            record(by=Actor.person(fresh), action="accounts.signature_refused", obj=fresh, after={"why": "wrong password"})
-        raise Forbidden("The password is wrong; nothing was signed.", cure="Enter your own password again.", code="wrong_password")
+            record(
+                by=Actor.person(fresh), action="accounts.signature_refused", obj=fresh, after={"why": "wrong password"}
+            )
+        raise Forbidden(
+            "The password is wrong; nothing was signed.", cure="Enter your own password again.", code="wrong_password"
+        )
     return SigningProof(user=fresh, printed_name=fresh.printed_name, username=fresh.username, at=clock.now())
 
 
@@ -60,7 +66,9 @@ def _able(user: User) -> None:
         raise Forbidden(f"{user} is deactivated and cannot sign.", code="deactivated")
     if user.identity_verified_at is None:
         raise Forbidden(
-            f"The identity of {user} has not been verified.", cure="An administrator verifies it first.", code="identity"
+            f"The identity of {user} has not been verified.",
+            cure="An administrator verifies it first.",
+            code="identity",
         )
     if user.must_change_password:
         raise Forbidden(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from apps.core.errors import Invalid
 
@@ -15,15 +15,19 @@ _NAME = re.compile(r"\A[a-z0-9][a-z0-9._:-]{0,99}\Z")
 class HasUsername(Protocol):
     """A signed-in person, as far as the trail needs to know one."""
 
-    pk: object
-    username: str
-    is_active: bool
+    @property
+    def pk(self) -> Any: ...
+    @property
+    def username(self) -> Any: ...
+    @property
+    def is_active(self) -> Any: ...
 
 
 class HasPrefix(Protocol):
     """An API key, as far as the trail needs to know one."""
 
-    prefix: str
+    @property
+    def prefix(self) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)

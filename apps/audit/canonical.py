@@ -10,7 +10,7 @@ import dataclasses
 import json
 import math
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -24,43 +24,14 @@ Canonical = str | bool | None | list["Canonical"] | dict[str, "Canonical"]
 def normalise(value: Any) -> Canonical:
     """A value as JSON without numbers: int "7", float its shortest repr, bytes hexadecimal, times ISO 8601 UTC with
     microseconds and Z. Raises Invalid for what has no such form (NaN, a time without zone, any other object)."""
-    match value:
-        case None | bool():
-            return value
-        case Enum():
-            return normalise(value.value)
-        case str():
-            return _text(value)
-        case int():
-            return str(value)
-        case float():
-            if not math.isfinite(value):
-                raise Invalid("NaN and Infinity cannot be recorded.", code="canonical")
-            return repr(float(value))
-        case Decimal():
-            if not value.is_finite():
-                raise Invalid("NaN and Infinity cannot be recorded.", code="canonical")
-            return str(value)
-        case datetime():
-            return moment(value)
-        case date():
-            return value.isoformat()
-        case timedelta():
-            return repr(value.total_seconds())
-        case uuid.UUID():
-            return str(value)
-        case bytes() | memoryview():
-            return bytes(value).hex()
-        case Mapping():
-            return {_text(str(name)): normalise(inner) for name, inner in value.items()}
-        case list() | tuple():
-            return [normalise(inner) for inner in value]
-        case set() | frozenset():
-            return sorted(normalise(inner) for inner in value)  # type: ignore[type-var]
-        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return normalise(dataclasses.asdict(value))
-        case _:
-            raise Invalid(f"A {type(value).__name__} cannot be recorded.", code="canonical")
+    if value is None or isinstance(value, bool):
+        return value
+    for kinds, write in _FORMS:
+        if isinstance(value, kinds):
+            return write(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return normalise(dataclasses.asdict(value))
+    raise Invalid(f"A {type(value).__name__} cannot be recorded.", code="canonical")
 
 
 def moment(value: datetime) -> str:
@@ -78,3 +49,27 @@ def encode(value: Any) -> bytes:
 def _text(value: str) -> str:
     # PostgreSQL stores neither NUL nor lone surrogates; replaced before hashing, the row and its hash agree.
     return value.replace("\x00", "\N{SYMBOL FOR NULL}").encode("utf-8", "replace").decode()
+
+
+def _finite(value: float | Decimal, text: str) -> str:
+    if not math.isfinite(value):
+        raise Invalid("NaN and Infinity cannot be recorded.", code="canonical")
+    return text
+
+
+#: Looked through in this order: an Enum may be a text, a datetime is a date.
+_FORMS: tuple[tuple[type | tuple[type, ...], Callable[[Any], Canonical]], ...] = (
+    (Enum, lambda value: normalise(value.value)),
+    (str, _text),
+    (int, str),
+    (float, lambda value: _finite(value, repr(float(value)))),
+    (Decimal, lambda value: _finite(value, str(value))),
+    (datetime, moment),
+    (date, date.isoformat),
+    (timedelta, lambda value: repr(value.total_seconds())),
+    (uuid.UUID, str),
+    ((bytes, memoryview), lambda value: bytes(value).hex()),
+    (Mapping, lambda value: {_text(str(name)): normalise(inner) for name, inner in value.items()}),
+    ((list, tuple), lambda value: [normalise(inner) for inner in value]),
+    ((set, frozenset), lambda value: sorted((normalise(inner) for inner in value), key=encode)),
+)

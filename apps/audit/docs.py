@@ -17,7 +17,13 @@ def render() -> str:
             table(
                 ("action", "sentence", "done to", "by", "reason"),
                 (
-                    (row.name, row.sentence, row.object_type, ", ".join(sorted(row.by)), "required" if row.reason else "")
+                    (
+                        row.name,
+                        row.sentence,
+                        row.object_type,
+                        ", ".join(sorted(row.by)),
+                        "required" if row.reason else "",
+                    )
                     for row in ACTIONS.values()
                 ),
             ),

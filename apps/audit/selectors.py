@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from apps.audit.leaf import leaf_of
 from apps.audit.models import AuditEvent
-from apps.audit.services import leaf_of
 
 
 def of_object(object_type: str, object_id: object) -> list[AuditEvent]:

@@ -15,16 +15,14 @@ from typing import Any
 from django.db import connection
 from django.db.models import Model
 
-from apps.audit import canonical, tree
+from apps.audit import canonical
 from apps.audit.actions import ACTIONS, Action
 from apps.audit.actors import Actor
+from apps.audit.leaf import leaf_of
 from apps.audit.models import AuditEvent
 from apps.core import clock, correlation
 from apps.core.errors import Invalid, NotAudited
 from apps.core.ids import uuid7
-
-LEAF_FORMAT = "1"
-"""Version of the leaf's layout, inside the hashed text, so that a later layout cannot be mistaken for this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,29 +98,6 @@ def type_of(obj: Model | type[Model]) -> str:
 def snapshot(obj: Model, *, fields: Sequence[str]) -> dict[str, Any]:
     """The named fields of a model object as plain values, for ``before`` and ``after``."""
     return {name: obj.__dict__[obj._meta.get_field(name).attname] for name in fields}  # type: ignore[union-attr]
-
-
-def leaf_of(event: AuditEvent) -> bytes:
-    """The leaf hash of an event, computed from its columns (32 bytes)."""
-    return tree.leaf_hash(
-        canonical.encode(
-            {
-                "format": LEAF_FORMAT,
-                "id": event.id,
-                "at": event.at,
-                "actor": event.actor,
-                "actor_type": event.actor_type,
-                "action": event.action,
-                "object_type": event.object_type,
-                "object_id": event.object_id,
-                "trial": event.trial,
-                "before": event.before,
-                "after": event.after,
-                "reason": event.reason,
-                "correlation_id": event.correlation_id,
-            }
-        )
-    )
 
 
 def _event(entry: Entry, at: datetime, current_correlation: str) -> AuditEvent:

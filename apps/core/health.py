@@ -38,9 +38,7 @@ class Check:
 _checks: dict[str, Check] = {}
 
 
-def register(
-    name: str, probe: Callable[[], str], *, critical: bool, parts: Iterable[str] = ("web", "api")
-) -> None:
+def register(name: str, probe: Callable[[], str], *, critical: bool, parts: Iterable[str] = ("web", "api")) -> None:
     """Add a check, or replace the one of that name."""
     _checks[name] = Check(name=name, probe=probe, critical=critical, parts=frozenset(parts))
 

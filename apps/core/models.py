@@ -32,7 +32,7 @@ class InsertOnly(models.Model):
             raise Conflict(f"A {self._meta.verbose_name} is written once and never changed.", code="insert_only")
         super().save(*args, **kwargs)
 
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:  # noqa: ARG002
         raise Conflict(f"A {self._meta.verbose_name} is kept and never deleted.", code="insert_only")
 
 

@@ -4,6 +4,7 @@ of the inside."""
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -88,45 +89,13 @@ def document(error: DomainError, *, instance: str = "") -> dict[str, Any]:
 
 def translate(error: BaseException) -> DomainError:
     """Any exception as a DomainError; what is not known becomes a plain 500 whose inside goes to the log only."""
-    match error:
-        case DomainError():
-            return error
-        case Http404():
-            return NotFound("There is nothing at this address.", cure="Check the address.")
-        case PermissionDenied() | drf.PermissionDenied():
-            return Forbidden("You may not do this.", cure="Ask an administrator for the role it needs.")
-        case drf.NotAuthenticated() | drf.AuthenticationFailed():
-            return Unauthenticated(_text(error), cure="Send a valid key as Authorization: Api-Key <key>.")
-        case drf.ParseError():
-            return Malformed("The body is not readable JSON in UTF-8.", cure="Send one JSON object, without NaN or Infinity.")
-        case drf.UnsupportedMediaType():
-            return WrongMediaType(_text(error), cure="Send Content-Type: application/json.")
-        case drf.MethodNotAllowed():
-            return MethodNotAllowed(_text(error), cure="See the allowed methods in the Allow header.")
-        case drf.NotAcceptable():
-            return NotAcceptable(_text(error), cure="Ask for application/json.")
-        case drf.Throttled():
-            wait = int(error.wait or 1)
-            return TooMany("Too many requests with this key.", cure=f"Wait {wait} s.", extra={"retry_after": wait})
-        case drf.ValidationError():
-            return Invalid("The request breaks a rule.", cure="See errors.", extra={"errors": _fields(error.detail)})
-        case FieldErrors():
-            return Invalid(" ".join(error.messages), cure="Correct what is named and try again.")
-        case RequestDataTooBig():
-            return TooLarge("The body is larger than is taken here.", cure="Send at most 1 MiB.")
-        case SuspiciousOperation():
-            return Malformed("The request is malformed.", cure="Send it again through an ordinary client.")
-        case drf.APIException() if error.status_code < 500:
-            return DomainError(_text(error), code=str(error.default_code), status=error.status_code)
-        case OperationalError():
-            log.exception("database unavailable")
-            return Unavailable("The database does not answer just now.", cure="Try again in a few seconds.")
-        case DatabaseError() if (refusal := refused_by_trigger(error)) is not None:
-            log.exception("write refused by the database")
-            return refusal
-        case _:
-            log.error("unexpected error", exc_info=error)
-            return Unexpected("Something went wrong on our side.", cure="Tell us the correlation_id of this answer.")
+    if isinstance(error, DomainError):
+        return error
+    for kinds, make in _TRANSLATIONS:
+        if isinstance(error, kinds) and (problem := make(error)) is not None:
+            return problem
+    log.error("unexpected error", exc_info=error)
+    return Unexpected("Something went wrong on our side.", cure="Tell us the correlation_id of this answer.")
 
 
 def refused_by_trigger(error: BaseException) -> DomainError | None:
@@ -178,3 +147,69 @@ def _fields(detail: Any, path: str = "") -> list[dict[str, str]]:
     if isinstance(detail, list):
         return [row for inner in detail for row in _fields(inner, path)]
     return [{"field": path, "message": str(detail)}]
+
+
+def _throttled(error: drf.Throttled) -> DomainError:
+    wait = int(getattr(error, "wait", None) or 1)
+    return TooMany("Too many requests with this key.", cure=f"Wait {wait} s.", extra={"retry_after": wait})
+
+
+def _unavailable(error: OperationalError) -> DomainError:
+    log.error("database unavailable", exc_info=error)
+    return Unavailable("The database does not answer just now.", cure="Try again in a few seconds.")
+
+
+def _refused(error: DatabaseError) -> DomainError | None:
+    if (refusal := refused_by_trigger(error)) is not None:
+        log.error("write refused by the database", exc_info=error)
+    return refusal
+
+
+def _other(error: drf.APIException) -> DomainError | None:
+    if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return None
+    return DomainError(_text(error), code=str(error.default_code), status=error.status_code)
+
+
+#: Looked through in this order: the particular before the general. None = not this one after all.
+_TRANSLATIONS: tuple[
+    tuple[type[BaseException] | tuple[type[BaseException], ...], Callable[[Any], DomainError | None]], ...
+] = (
+    (Http404, lambda _: NotFound("There is nothing at this address.", cure="Check the address.")),
+    (
+        (PermissionDenied, drf.PermissionDenied),
+        lambda _: Forbidden("You may not do this.", cure="Ask an administrator for the role it needs."),
+    ),
+    (
+        (drf.NotAuthenticated, drf.AuthenticationFailed),
+        lambda error: Unauthenticated(_text(error), cure="Send a valid key as Authorization: Api-Key <key>."),
+    ),
+    (
+        drf.ParseError,
+        lambda _: Malformed(
+            "The body is not readable JSON in UTF-8.", cure="Send one JSON object, without NaN or Infinity."
+        ),
+    ),
+    (drf.UnsupportedMediaType, lambda error: WrongMediaType(_text(error), cure="Send Content-Type: application/json.")),
+    (
+        drf.MethodNotAllowed,
+        lambda error: MethodNotAllowed(_text(error), cure="See the allowed methods in the Allow header."),
+    ),
+    (drf.NotAcceptable, lambda error: NotAcceptable(_text(error), cure="Ask for application/json.")),
+    (drf.Throttled, _throttled),
+    (
+        drf.ValidationError,
+        lambda error: Invalid(
+            "The request breaks a rule.", cure="See errors.", extra={"errors": _fields(error.detail)}
+        ),
+    ),
+    (FieldErrors, lambda error: Invalid(" ".join(error.messages), cure="Correct what is named and try again.")),
+    (RequestDataTooBig, lambda _: TooLarge("The body is larger than is taken here.", cure="Send at most 1 MiB.")),
+    (
+        SuspiciousOperation,
+        lambda _: Malformed("The request is malformed.", cure="Send it again through an ordinary client."),
+    ),
+    (drf.APIException, _other),
+    (OperationalError, _unavailable),
+    (DatabaseError, _refused),
+)

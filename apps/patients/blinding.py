@@ -44,7 +44,8 @@ CLASSES: dict[str, dict[str, Blinding]] = {
         "supplemental_oxygen consciousness weight height pulse_pressure mean_arterial_pressure quality_score",
     ),
     "patients.LabResult": _table(
-        common=True, open="test_name analyte value unit low high value_reported unit_reported reference_range value_text lab_id"
+        common=True,
+        open="test_name analyte value unit low high value_reported unit_reported reference_range value_text lab_id",
     ),
     "patients.Medication": _table(
         common=True,
@@ -106,5 +107,6 @@ def visible_fields(model: str, *, blinded: bool, personal: bool = True) -> list[
 def mask(model: str, values: Mapping[str, Any], *, blinded: bool, personal: bool = True) -> dict[str, Any]:
     """The values with None in place of what the reader may not see; KeyError for a column that is not classed."""
     return {
-        name: value if visible(model, name, blinded=blinded, personal=personal) else None for name, value in values.items()
+        name: value if visible(model, name, blinded=blinded, personal=personal) else None
+        for name, value in values.items()
     }

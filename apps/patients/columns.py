@@ -37,7 +37,7 @@ def fields(model: type[ClinicalRecord]) -> list[Field[Any, Any]]:
 
 def columns(model: type[ClinicalRecord]) -> list[str]:
     """The database columns ``copy_text`` writes, in its order."""
-    return ["trial_id", "patient_id", *(field.column for field in fields(model))]
+    return ["trial_id", "patient_id", *(str(field.column) for field in fields(model))]
 
 
 def patient_keys(rows: pa.Table) -> pa.ChunkedArray:

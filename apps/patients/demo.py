@@ -36,7 +36,9 @@ def seed_trial(*, by: Actor, trial_id: str | None = None) -> tuple[Trial, dict[s
     trial_id = trial_id or settings.DEFAULT_TRIAL_ID
     trial = Trial.objects.filter(pk=trial_id).first()
     if trial is None:
-        trial = services.create_trial(by=by, trial_id=trial_id, name="Demonstration (simulated patients)", simulated=True)
+        trial = services.create_trial(
+            by=by, trial_id=trial_id, name="Demonstration (simulated patients)", simulated=True
+        )
     if not StudyProfileVersion.objects.filter(trial=trial).exists():
         services.publish_profile(by=by, profile=demo_profile(trial_id), reason="The demonstration's first profile.")
     sites = {

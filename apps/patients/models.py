@@ -42,7 +42,9 @@ class Trial(models.Model):
     class Meta:
         ordering = ["trial_id"]
         constraints = [
-            models.CheckConstraint(condition=models.Q(trial_id__regex=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$"), name="trial_id_plain")
+            models.CheckConstraint(
+                condition=models.Q(trial_id__regex=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$"), name="trial_id_plain"
+            )
         ]
 
     def __str__(self) -> str:
@@ -135,7 +137,8 @@ class Patient(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["trial", "patient_id"], name="patient_once_per_trial"),
             models.CheckConstraint(
-                condition=models.Q(key=Concat("trial_id", models.Value("/"), "patient_id")), name="patient_key_of_its_parts"
+                condition=models.Q(key=Concat("trial_id", models.Value("/"), "patient_id")),
+                name="patient_key_of_its_parts",
             ),
         ]
         indexes = [models.Index(fields=["trial", "site"], name="patient_by_site")]

@@ -62,7 +62,7 @@ def project(topic: str, rows: pa.Table) -> Projected:
 def forget(trial_id: str) -> int:
     """Delete the trial's projected records, to be projected anew from bronze. Returns how many there were."""
     with transaction.atomic():
-        return sum(model.objects.filter(trial_id=trial_id).delete()[0] for model in MODELS.values())
+        return sum(model._default_manager.filter(trial_id=trial_id).delete()[0] for model in MODELS.values())
 
 
 def _split(rows: pa.Table, *, creates: bool) -> tuple[pa.Table, pa.Table]:

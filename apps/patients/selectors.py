@@ -64,7 +64,9 @@ def patient(trial_id: str, patient_id: str) -> Patient:
     found = Patient.objects.select_related("site", "trial").filter(trial_id=trial_id, patient_id=patient_id).first()
     if found is None:
         raise NotFound(
-            f"There is no patient {patient_id} in trial {trial_id}.", cure="Check the identifier.", code="unknown_patient"
+            f"There is no patient {patient_id} in trial {trial_id}.",
+            cure="Check the identifier.",
+            code="unknown_patient",
         )
     return found
 
@@ -109,9 +111,7 @@ class Vitals:
     signs: Mapping[str, float | str]
 
 
-def vitals_as_known(
-    patient_key: str, moment: datetime, *, since: datetime | None = None
-) -> list[Vitals]:
+def vitals_as_known(patient_key: str, moment: datetime, *, since: datetime | None = None) -> list[Vitals]:
     """The patient's vital signs as known at ``moment``, sign by sign: the newest version that has the sign, unless a
     version after it retracted the record. Oldest first; sets without any sign left are not there."""
     known = VitalSigns.objects.filter(patient_id=patient_key, event_time__lte=moment, known_time__lte=moment)

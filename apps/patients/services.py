@@ -126,7 +126,9 @@ def send_context(*, by: User, patient: Patient, reason: str, **values: Any) -> O
     }
     verdict = validate("patient-context", json.dumps(body).encode())
     if isinstance(verdict, Refused):
-        raise Invalid("This change breaks the contract of patient context.", cure="Correct the values.", code="contract")
+        raise Invalid(
+            "This change breaks the contract of patient context.", cure="Correct the values.", code="contract"
+        )
     with transaction.atomic():
         message = OutboxMessage.objects.create(
             topic="patient-context", key=patient.key, value=body, headers={"producer": "portal"}

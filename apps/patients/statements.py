@@ -1,5 +1,6 @@
 """The SQL of the projection. Names come from the models, values never: nothing here is built from data."""
 
+# ruff: noqa: S608
 from __future__ import annotations
 
 from functools import cache
@@ -32,7 +33,9 @@ def upsert(model: type[ClinicalRecord]) -> str:
     """Insert what is new, change what a changed cleaning rule made different, leave the rest untouched."""
     table = model._meta.db_table
     names = [f'"{name}"' for name in columns(model)]
-    changing = [name for name in names if name not in {"trial_id", '"trial_id"', '"topic_id"', '"partition"', '"offset"'}]
+    changing = [
+        name for name in names if name not in {"trial_id", '"trial_id"', '"topic_id"', '"partition"', '"offset"'}
+    ]
     listed = ", ".join(names)
     return (
         f"INSERT INTO {table} AS kept ({listed}, superseded) "

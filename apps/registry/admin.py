@@ -88,7 +88,9 @@ class ModelVersionDesk(ReadOnlyAdmin):
 
         return [
             path("<uuid:pk>/sign/", view(self.sign), {"as_silent": False}, name="registry_modelversion_sign"),
-            path("<uuid:pk>/sign-silent/", view(self.sign), {"as_silent": True}, name="registry_modelversion_sign_silent"),
+            path(
+                "<uuid:pk>/sign-silent/", view(self.sign), {"as_silent": True}, name="registry_modelversion_sign_silent"
+            ),
             path("<uuid:pk>/reject/", view(self.reject), name="registry_modelversion_reject"),
             path("<uuid:pk>/retire/", view(self.retire), name="registry_modelversion_retire"),
             *super().get_urls(),

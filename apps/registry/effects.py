@@ -40,7 +40,9 @@ def _publish(trial_id: str, version_id: str, state: str) -> None:
             settings.REDIS_URL, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE
         ) as client:
             stamp = client.incr(stamp_key(trial_id))
-            client.publish(CHANNEL, json.dumps({"trial": trial_id, "version": version_id, "state": state, "stamp": stamp}))
+            client.publish(
+                CHANNEL, json.dumps({"trial": trial_id, "version": version_id, "state": state, "stamp": stamp})
+            )
     except redis.RedisError:
         log.warning("nobody was told that another model serves; they will see it when they next look", exc_info=True)
 

@@ -51,7 +51,9 @@ class ModelVersion(BaseModel):
         constraints = [
             models.UniqueConstraint(fields=["name", "version"], name="model_version_once"),
             models.UniqueConstraint(
-                fields=["trial"], condition=models.Q(state__in=["production", "silent"]), name="one_model_serves_a_trial"
+                fields=["trial"],
+                condition=models.Q(state__in=["production", "silent"]),
+                name="one_model_serves_a_trial",
             ),
             models.CheckConstraint(
                 condition=~models.Q(state__in=["staging", "production"]) | models.Q(gates_passed=True),

@@ -55,7 +55,9 @@ def register(
     if not metrics:
         raise Invalid("A model without an evaluation is not registered.", cure="Evaluate it first.", code="no_metrics")
     if not digests or any(len(digest) != 64 for digest in digests.values()):
-        raise Invalid("Every file of the bundle needs its SHA-256.", cure="Pass the bundle's digests.", code="no_digests")
+        raise Invalid(
+            "Every file of the bundle needs its SHA-256.", cure="Pass the bundle's digests.", code="no_digests"
+        )
     profile = patients.profile(trial_id)
     judged = gates.judge(profile, metrics)
     with transaction.atomic():
@@ -113,7 +115,9 @@ def sign(
         text = signed_text(version, as_silent=as_silent)
         digest = signed_hash(text)
         if expected_hash is not None and expected_hash != digest:
-            raise Conflict("What you were shown is not what would be signed.", cure="Open the page again.", code="changed")
+            raise Conflict(
+                "What you were shown is not what would be signed.", cure="Open the page again.", code="changed"
+            )
         approval = _sign(version, proof, as_silent=as_silent, meaning=meaning, text=text, digest=digest)
         if _signers(version, digest=digest, as_silent=as_silent) >= SIGNATURES_NEEDED:
             _retire_predecessor(version, by=Actor.person(proof.user))
@@ -181,7 +185,9 @@ def _sign(
 
 def _signers(version: ModelVersion, *, digest: str, as_silent: bool) -> int:
     signed = Approval.objects.filter(version=version, signed_hash=digest, as_silent=as_silent)
-    return signed.exclude(user_id=version.trained_by_id).values("user").distinct().count()
+    if version.trained_by_id is not None:
+        signed = signed.exclude(user_id=version.trained_by_id)
+    return signed.values("user").distinct().count()
 
 
 def _retire_predecessor(version: ModelVersion, *, by: Actor) -> None:

@@ -274,7 +274,14 @@ def test_a_key_is_shown_once_and_kept_as_a_hash(trial: Trial) -> None:
 
 def test_wrong_ended_and_orphaned_keys_are_refused(trial: Trial) -> None:
     key, text = issue(trial)
-    for wrong in ("", "Api-Key", "Bearer x", text[:-1] + ("A" if text[-1] != "A" else "B"), "crk_000000000000_" + "a" * 43, text + "x"):
+    for wrong in (
+        "",
+        "Api-Key",
+        "Bearer x",
+        text[:-1] + ("A" if text[-1] != "A" else "B"),
+        "crk_000000000000_" + "a" * 43,
+        text + "x",
+    ):
         with pytest.raises(Unauthenticated):
             keys.authenticate_key(wrong)
     with clock.fixed(clock.now() + timedelta(days=31)), pytest.raises(Unauthenticated, match="expired"):
@@ -290,7 +297,9 @@ def test_wrong_ended_and_orphaned_keys_are_refused(trial: Trial) -> None:
         keys.revoke_key(by=SYSTEM, key=key, reason="Again.")
 
 
-def test_the_time_of_last_use_is_kept_to_the_minute_without_an_audit_event(trial: Trial, django_assert_num_queries: Any) -> None:
+def test_the_time_of_last_use_is_kept_to_the_minute_without_an_audit_event(
+    trial: Trial, django_assert_num_queries: Any
+) -> None:
     from tests.support.database import forget_audit
 
     key, text = issue(trial)

@@ -144,7 +144,9 @@ def test_people_and_roles_go_through_the_services(trial: Trial) -> None:
     assert "given for one trial" in words(refused)
     client.post(reverse("admin:accounts_rolegrant_end", args=[grant.pk]), {"reason": "Left."})
     assert RoleGrant.objects.get(pk=grant.pk).revoked_by == "admin"
-    client.post(reverse("admin:accounts_user_change", args=[ana.pk]), {"printed_name": "Ana Ruiz", "email": "a@example.org"})
+    client.post(
+        reverse("admin:accounts_user_change", args=[ana.pk]), {"printed_name": "Ana Ruiz", "email": "a@example.org"}
+    )
     client.post(reverse("admin:accounts_user_deactivate", args=[ana.pk]), {"reason": "Left."})
     ana.refresh_from_db()
     assert (ana.printed_name, ana.is_active) == ("Ana Ruiz", False)
@@ -164,7 +166,11 @@ def test_nothing_can_be_deleted_and_the_trail_not_touched(trial: Trial) -> None:
     client = signed_in("admin", "administrator", "auditor")
     event = AuditEvent.objects.first()
     assert event is not None
-    for name, obj in (("audit_auditevent", event), ("registry_modelversion", version), ("accounts_user", User.objects.get())):
+    for name, obj in (
+        ("audit_auditevent", event),
+        ("registry_modelversion", version),
+        ("accounts_user", User.objects.get()),
+    ):
         assert client.post(reverse(f"admin:{name}_delete", args=[obj.pk]), {"post": "yes"}).status_code == 403
     for name, obj in (("audit_auditevent", event), ("registry_modelversion", version)):
         assert client.post(reverse(f"admin:{name}_change", args=[obj.pk]), {"state": "production"}).status_code == 403
@@ -176,7 +182,9 @@ def test_a_site_gets_its_time_zone_and_auditlog_notes_the_field(trial: Trial) ->
 
     site = people.site(trial)
     client = signed_in("admin", "administrator", at=trial)
-    page = client.post(reverse("admin:patients_site_change", args=[site.pk]), {"name": "Lyon", "timezone": "Mars"}, follow=True)
+    page = client.post(
+        reverse("admin:patients_site_change", args=[site.pk]), {"name": "Lyon", "timezone": "Mars"}, follow=True
+    )
     assert "no time zone" in words(page)
     client.post(reverse("admin:patients_site_change", args=[site.pk]), {"name": "Lyon", "timezone": "Europe/Paris"})
     assert Site.objects.get().timezone == "Europe/Paris"

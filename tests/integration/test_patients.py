@@ -58,7 +58,11 @@ def test_masking_hides_the_arm_from_the_blinded_and_personal_data_from_strangers
     mask = blinding.mask
     assert mask("patients.Patient", values, blinded=False) == values
     assert mask("patients.Patient", values, blinded=True) == {**values, "arm_code": None}
-    assert mask("patients.Patient", values, blinded=True, personal=False) == {"arm_code": None, "age": None, "patient_id": "P1"}
+    assert mask("patients.Patient", values, blinded=True, personal=False) == {
+        "arm_code": None,
+        "age": None,
+        "patient_id": "P1",
+    }
     assert "dosage" not in blinding.visible_fields("patients.Medication", blinded=True)
     assert "outcome" in blinding.visible_fields("patients.Medication", blinded=True)
     with pytest.raises(KeyError):
@@ -183,7 +187,14 @@ def test_vital_signs_as_known_add_up_sign_by_sign() -> None:
     people.trial("DEMO")
     project("patient-context", rows("patient-context", context()))
     given = (
-        {"record": "v", "heart_rate": 70.0, "temperature": 36.6, "known_time": START + 1, "offset": 1, "event_time": START},
+        {
+            "record": "v",
+            "heart_rate": 70.0,
+            "temperature": 36.6,
+            "known_time": START + 1,
+            "offset": 1,
+            "event_time": START,
+        },
         {"record": "v", "heart_rate": 80.0, "known_time": START + 2, "offset": 2, "event_time": START},
         {"record": "v", "retracted": True, "known_time": START + 3, "offset": 3, "event_time": START},
         {"record": "v", "spo2": 97.0, "known_time": START + 4, "offset": 4, "event_time": START},
@@ -227,11 +238,14 @@ def test_a_trials_record_can_be_forgotten_and_projected_again() -> None:
 
 # ------------------------------------------------------------------ the demonstration
 @pytest.mark.django_db
-def test_the_demonstration_is_seeded_once_and_signs(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_demonstration_is_seeded_once_and_signs(
+    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from apps.accounts import demo as demo_people
     from apps.accounts.keys import authenticate_key
     from apps.accounts.models import ApiKey, RoleGrant, User
-    from apps.registry import demo, effects, selectors as registry
+    from apps.registry import demo, effects
+    from apps.registry import selectors as registry
 
     monkeypatch.setattr(effects, "announce", lambda **_: None)
     settings.VAR_DIR = tmp_path

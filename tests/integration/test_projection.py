@@ -51,7 +51,13 @@ def test_context_makes_sites_and_patients_and_sets_what_they_show() -> None:
     assert project("patient-context", given).written == 4
     patient = Patient.objects.get()
     assert (patient.key, patient.site_id, patient.enrolled_at) == ("DEMO/P/1", "DEMO/S1", at(0))
-    assert (patient.age, patient.sex, patient.race, patient.arm_code, patient.treated) == (71.0, "F", "WHITE", "Pbo", True)
+    assert (patient.age, patient.sex, patient.race, patient.arm_code, patient.treated) == (
+        71.0,
+        "F",
+        "WHITE",
+        "Pbo",
+        True,
+    )
     assert (patient.status, patient.status_term, patient.status_at) == ("completed", "DONE", at(3))
     assert Site.objects.get().timezone == "UTC"
 
@@ -59,9 +65,13 @@ def test_context_makes_sites_and_patients_and_sets_what_they_show() -> None:
 def test_a_corrected_or_retracted_context_changes_the_patient(demo: None) -> None:
     arm = {"kind": "arm", "record": "arm", "arm_code": "A", "offset": 10}
     project("patient-context", rows("patient-context", arm))
-    project("patient-context", rows("patient-context", {**arm, "arm_code": "B", "offset": 11, "known_time": START + 50}))
+    project(
+        "patient-context", rows("patient-context", {**arm, "arm_code": "B", "offset": 11, "known_time": START + 50})
+    )
     assert Patient.objects.get(pk="DEMO/P1").arm_code == "B"
-    project("patient-context", rows("patient-context", {**arm, "retracted": True, "offset": 12, "known_time": START + 60}))
+    project(
+        "patient-context", rows("patient-context", {**arm, "retracted": True, "offset": 12, "known_time": START + 60})
+    )
     assert Patient.objects.get(pk="DEMO/P1").arm_code == ""
 
 
@@ -95,7 +105,9 @@ def test_the_same_rows_again_change_nothing(demo: None) -> None:
 
 def test_a_changed_cleaning_rule_changes_the_row_in_place(demo: None) -> None:
     project("lab-results", rows("lab-results", {"test_name": "ALT", "value": 31.0}))
-    assert project("lab-results", rows("lab-results", {"test_name": "ALT", "value": 31.0, "flags": ["odd"]})).written == 1
+    assert (
+        project("lab-results", rows("lab-results", {"test_name": "ALT", "value": 31.0, "flags": ["odd"]})).written == 1
+    )
     assert LabResult.objects.get().flags == ["odd"]
 
 
@@ -119,9 +131,15 @@ def test_vital_signs_add_up_sign_by_sign(demo: None) -> None:
     project("patient-vitals", rows("patient-vitals", first))
     held = VitalSigns.objects.order_by("offset")
     assert [row.superseded for row in held] == [False, False]  # the first still gives the temperature
-    project("patient-vitals", rows("patient-vitals", {"record": "v", "temperature": 37.0, "offset": 3, "known_time": START + 3}))
+    project(
+        "patient-vitals",
+        rows("patient-vitals", {"record": "v", "temperature": 37.0, "offset": 3, "known_time": START + 3}),
+    )
     assert [row.superseded for row in VitalSigns.objects.order_by("offset")] == [True, False, False]
-    project("patient-vitals", rows("patient-vitals", {"record": "v", "retracted": True, "offset": 4, "known_time": START + 4}))
+    project(
+        "patient-vitals",
+        rows("patient-vitals", {"record": "v", "retracted": True, "offset": 4, "known_time": START + 4}),
+    )
     assert [row.superseded for row in VitalSigns.objects.order_by("offset")] == [True, True, True, False]
 
 

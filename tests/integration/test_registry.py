@@ -88,7 +88,9 @@ def test_a_study_without_a_blocking_gate_lets_nothing_through() -> None:
     assert not gates.passed(gates.judge(StudyProfile(trial_id="DEMO", gates=()), people.GOOD))
 
 
-def test_two_people_release_and_the_predecessor_retires(trial: Trial, first: User, second: User, quiet: list[Any]) -> None:
+def test_two_people_release_and_the_predecessor_retires(
+    trial: Trial, first: User, second: User, quiet: list[Any]
+) -> None:
     one = release(people.model(trial), first, second)
     assert one.state == "production"
     serving = selectors.serving("DEMO")
@@ -242,7 +244,13 @@ def update(version: ModelVersion, **values: Any) -> None:
 def test_direct_updates_are_refused_and_only_the_trigger_prevents_them(trial: Trial, first: User) -> None:
     version = people.model(trial)
     services.sign(by=first, password=people.PASSWORD, version=version)
-    for values in ({"state": "production"}, {"state": "silent"}, {"metrics": {}}, {"state": "candidate"}, {"trained_by": first}):
+    for values in (
+        {"state": "production"},
+        {"state": "silent"},
+        {"metrics": {}},
+        {"state": "candidate"},
+        {"trained_by": first},
+    ):
         with pytest.raises(DatabaseError) as caught, transaction.atomic():
             update(version, **values)
         assert refused_by_trigger(caught.value) is not None
@@ -254,7 +262,14 @@ def test_a_version_begins_as_a_candidate(trial: Trial) -> None:
     version = people.model(trial)
     with pytest.raises(DatabaseError), transaction.atomic():
         ModelVersion.objects.create(
-            name="m", version=9, trial=trial, state="production", gates_passed=True, registered_by="x", bundle_path="", data_version=""
+            name="m",
+            version=9,
+            trial=trial,
+            state="production",
+            gates_passed=True,
+            registered_by="x",
+            bundle_path="",
+            data_version="",
         )
     assert version.state == "staging"
 

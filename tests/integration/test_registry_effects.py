@@ -15,7 +15,9 @@ from tests.support import people
 
 
 @pytest.mark.django_db(transaction=True)
-def test_listeners_are_told_within_a_second_of_the_second_signature(valkey: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_listeners_are_told_within_a_second_of_the_second_signature(
+    valkey: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[str] = []
     monkeypatch.setattr(effects, "_mirror", lambda trial_id, correlation_id: asked.append(trial_id))
     trial = people.trial("DEMO")
@@ -32,14 +34,21 @@ def test_listeners_are_told_within_a_second_of_the_second_signature(valkey: Any,
         message = listener.get_message(timeout=0.2)
     assert message is not None
     assert time.monotonic() - began < 1
-    assert json.loads(message["data"]) == {"trial": "DEMO", "version": str(version.pk), "state": "production", "stamp": 1}
+    assert json.loads(message["data"]) == {
+        "trial": "DEMO",
+        "version": str(version.pk),
+        "state": "production",
+        "stamp": 1,
+    }
     assert valkey.get(effects.stamp_key("DEMO")) == b"1"
     assert asked == ["DEMO"]
     listener.close()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_nobody_is_told_of_what_was_rolled_back_and_a_dead_cache_stops_no_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_is_told_of_what_was_rolled_back_and_a_dead_cache_stops_no_signature(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     told: list[str] = []
     monkeypatch.setattr(effects, "_mirror", lambda trial_id, correlation_id: told.append(trial_id))
     with transaction.atomic():

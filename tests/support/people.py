@@ -27,8 +27,14 @@ def evaluation(auroc: float = 0.86, **gaps: dict[str, float]) -> dict[str, Any]:
             "auroc": {"value": auroc, "low": auroc - 0.02, "high": auroc + 0.02},
             "ece": {"value": 0.02, "low": 0.01, "high": 0.03},
         },
-        "comparisons": {name: {"gain": {"value": 0.02, "low": 0.0, "high": 0.04}} for name in ("logistic", "day_arm_dose")},
-        "gaps": {"age": {"value": 0.01, "low": 0.0, "high": 0.02}, "sex": {"value": 0.01, "low": 0.0, "high": 0.02}, **gaps},
+        "comparisons": {
+            name: {"gain": {"value": 0.02, "low": 0.0, "high": 0.04}} for name in ("logistic", "day_arm_dose")
+        },
+        "gaps": {
+            "age": {"value": 0.01, "low": 0.0, "high": 0.02},
+            "sex": {"value": 0.01, "low": 0.0, "high": 0.02},
+            **gaps,
+        },
         "latency_ms_single": {"value": 3.0},
     }
 

@@ -21,8 +21,8 @@ def key_of(text: str) -> int:
 def rows(topic: str, *given: dict[str, Any]) -> pa.Table:
     """One row a dict; what a dict leaves out is a plain default. ``record`` names the record (and makes its key)."""
     made = []
-    for number, values in enumerate(given):
-        values = dict(values)
+    for number, one in enumerate(given):
+        values = dict(one)
         record = values.pop("record", f"r{number}")
         row: dict[str, Any] = {
             "trial_id": "DEMO",
