@@ -6,12 +6,14 @@ Every test fails on any error the browser's console shows (the ``page`` fixture)
 from __future__ import annotations
 
 import re
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
+from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 
 from apps.core import clock
@@ -40,9 +42,17 @@ def score(ward: clinic.Ward, number: int, probability: float) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         row.save(force_insert=True)
-    layer = get_channel_layer()
-    async_to_sync(layer.group_send)(
-        trial_group(ward.trial.pk), {"type": "scored", "patients": [ward.patients[number].pk]}
+    notice = {"type": "scored", "patients": [ward.patients[number].pk]}
+    # Playwright's loop runs in this thread, so the notice is sent from another
+    teller = threading.Thread(target=lambda: async_to_sync(get_channel_layer().group_send)(trial_group("DEMO"), notice))
+    teller.start()
+    teller.join()
+
+
+def charts_are_drawn(page: Any) -> None:
+    page.wait_for_function("document.querySelectorAll('[data-chart]').length > 0")
+    page.wait_for_function(
+        "[...document.querySelectorAll('[data-chart]')].every(chart => chart.querySelector('canvas'))"
     )
 
 
@@ -138,7 +148,7 @@ def test_a_paused_board_waits_and_says_what_waits(portal: str, ward: clinic.Ward
     page.wait_for_timeout(900)
     page.get_by_role("button", name="Pause updates").click()
     score(ward, 12, 0.93)
-    page.get_by_text("1 change wait").wait_for(timeout=4000)
+    page.get_by_text("1 change waits").wait_for(timeout=4000)
     assert page.locator("#lane-critical .strip__subject").count() == 1
     page.get_by_role("button", name="Resume and show them").click()
     page.locator("#lane-critical .strip__subject", has_text=ward.patients[12].patient_id).wait_for(timeout=4000)
@@ -153,16 +163,10 @@ def test_silence_is_called_late_and_a_lost_connection_is_named(portal: str, ward
     assert re.search(r"No new predictions since \d\d:\d\d:\d\d", page.locator("[data-live-sentence]").inner_text())
     page.reload()
     page.locator("[data-live-word]", has_text="Live").wait_for()
-    page.context.set_offline(True)
-    page.evaluate("document.querySelector('[data-live]')")
-    type(ward.version).objects.none()
-    from django.contrib.sessions.models import Session
-
     Session.objects.all().delete()
     page.get_by_role("link", name="Sign in and go on").wait_for(timeout=5000)
     assert page.locator("[data-live]").get_attribute("data-state") == "lost"
     assert re.search(r"Connection lost at \d\d:\d\d:\d\d", page.locator("[data-live-word]").inner_text())
-    page.context.set_offline(False)
 
 
 def test_the_patient_page(portal: str, ward: clinic.Ward, page: Any) -> None:
@@ -179,7 +183,8 @@ def test_the_patient_page(portal: str, ward: clinic.Ward, page: Any) -> None:
         "not causes",
     ):
         assert page.get_by_text(words).count(), words
-    assert page.locator("canvas").count() == page.locator("[data-chart]").count() >= 14
+    charts_are_drawn(page)
+    assert page.locator("canvas").count() >= 14
     accessible(page)
     no_sideways_scrolling(page)
     panel = page.locator("#panel-medicines")
@@ -190,7 +195,7 @@ def test_the_patient_page(portal: str, ward: clinic.Ward, page: Any) -> None:
     assert "80 mg" not in page.content()
     page.get_by_role("link", name="1 d", exact=True).click()
     page.wait_for_url("**zoom=1d")
-    assert page.locator("canvas").count() == page.locator("[data-chart]").count()
+    charts_are_drawn(page)
     assert panel.locator("details").get_attribute("open") is not None, "an opened table stays open"
     page.get_by_role("link", name="Earlier").click()
     page.get_by_role("link", name="Later").wait_for()
@@ -206,7 +211,7 @@ def test_a_new_score_reaches_the_open_patient_page(portal: str, ward: clinic.War
     score(ward, 13, 0.77)
     page.locator("#now-title", has_text="Critical").wait_for(timeout=6000)
     page.locator(".big__number", has_text="77").wait_for()
-    assert page.locator("canvas").count() == page.locator("[data-chart]").count()
+    charts_are_drawn(page)
 
 
 def test_a_patient_without_a_score(portal: str, ward: clinic.Ward, page: Any) -> None:
