@@ -14,27 +14,28 @@ from django.db import connection, transaction
 from apps.audit import tree
 from apps.audit.models import AuditEvent, AuditSequence
 from apps.core import clock
+from apps.core.ids import earliest, made_at
 
 LOCK = 0x5EA1
 BATCH = 5_000
 #: How long after its identifier was made an event may still commit and be found by the quick pass.
-LONGEST_TRANSACTION = timedelta(hours=6)
+LONGEST_TRANSACTION = timedelta(minutes=30)
 
 
 def sequence(*, everything: bool = False) -> int:
     """Give up to ``BATCH`` committed events their places; returns how many.
 
-    Another sequencer at work means 0. The quick pass looks only at events younger than the last sealed one less
-    ``LONGEST_TRANSACTION``; ``everything`` looks at all, and is run once a day.
+    Another sequencer at work means 0. The quick pass looks only at events whose identifier is younger than that of the
+    last sealed one less ``LONGEST_TRANSACTION``; ``everything`` looks at all, and is run once a day.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
         if not cursor.fetchone()[0]:
             return 0
-        last = AuditSequence.objects.order_by("-seq").values("seq", "event__at").first()
+        last = AuditSequence.objects.order_by("-seq").values("seq", "event_id").first()
         waiting = AuditEvent.objects.filter(sequence__isnull=True).order_by("id")
         if last is not None and not everything:
-            waiting = waiting.filter(at__gte=last["event__at"] - LONGEST_TRANSACTION)
+            waiting = waiting.filter(id__gte=earliest(made_at(last["event_id"]) - LONGEST_TRANSACTION))
         first = 0 if last is None else last["seq"] + 1
         now = clock.now()
         rows = [

@@ -6,7 +6,6 @@ triggers refuse a write to a regulated table in a transaction that has recorded 
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -103,7 +102,7 @@ def snapshot(obj: Model, *, fields: Sequence[str]) -> dict[str, Any]:
 def _event(entry: Entry, at: datetime, current_correlation: str) -> AuditEvent:
     action = _known(entry)
     event = AuditEvent(
-        id=_new_id(),
+        id=uuid7(),
         at=at,
         actor=_short(entry.by.name, 200),
         actor_type=entry.by.type,
@@ -133,10 +132,6 @@ def _known(entry: Entry) -> Action:
     if action.reason and not entry.reason.strip():
         raise Invalid("Say why: this change needs a reason.", cure="Write a reason.", code="reason_missing")
     return action
-
-
-def _new_id() -> uuid.UUID:
-    return uuid7()
 
 
 def _short(text: str, length: int) -> str:

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 import uuid
+from datetime import UTC, datetime
 
 _lock = threading.Lock()
 _last = 0
@@ -26,3 +27,13 @@ def uuid7() -> uuid.UUID:
     random = int.from_bytes(os.urandom(8), "big") & ((1 << 62) - 1)
     value = (stamp >> 12) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62 | random
     return uuid.UUID(int=value)
+
+
+def earliest(moment: datetime) -> uuid.UUID:
+    """No identifier made at ``moment`` or later is smaller."""
+    return uuid.UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)
+
+
+def made_at(identifier: uuid.UUID) -> datetime:
+    """The moment a version 7 identifier was made, to the millisecond."""
+    return datetime.fromtimestamp((identifier.int >> 80) / 1000, UTC)
