@@ -106,7 +106,7 @@ def bronze(messages: Sequence[Message], trial: str | None = None, first: int = 0
         value = dict(message.value)
         if trial is not None:
             value.setdefault("trial_id", trial)
-        happened = value.get("timestamp", value.get("event_timestamp"))
+        happened = str(value.get("timestamp", value.get("event_timestamp")))
         moment = datetime.fromisoformat(happened).timestamp() + 60 if message.taken is None else _moment(message.taken)
         line = {
             "topic": message.topic,

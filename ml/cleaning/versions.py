@@ -119,7 +119,7 @@ def _vitals_again(records: Records) -> Bool:
     for sign in SIGNS:
         values: Float = np.asarray(rows[sign.name].to_numpy(), np.float64)
         there = ~np.isnan(values)
-        latest = np.maximum.accumulate(np.where(there, place, -1))
+        latest = np.maximum.accumulate(np.where(there & ~retracted, place, -1))
         earlier = np.concatenate([[-1], latest[:-1]])
         stands = earlier >= base
         source = np.where(stands, earlier, 0)
