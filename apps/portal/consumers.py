@@ -19,8 +19,8 @@ from apps.patients import selectors as patients
 from apps.patients.models import Patient
 from apps.portal import selectors
 from apps.portal.access_watch import NO_ACCESS, SIGNED_OUT, verdicts, watch
-from apps.portal.groups import trial_group
 from apps.portal.presenters.status import late_after
+from apps.predictions.push import trial_group
 
 CLOSE_CODES = {SIGNED_OUT: 4401, NO_ACCESS: 4403}
 SECONDS_BETWEEN_NOTICES = 1.0

@@ -20,6 +20,16 @@ SPARK_SAMPLES = 41
 EARLIER = timedelta(hours=4)
 
 
+#: The newest value of each NEWS2 parameter that the study still takes for fresh: consciousness and oxygen are noted
+#: more rarely than pulse and pressure, and a set of signs may hold some of them only.
+_NEWEST = "(array_agg({0} ORDER BY event_time DESC) FILTER (WHERE {0}::text <> ''))[1] AS {0}"
+SIGNS_IN_FORCE = f"""
+    SELECT {", ".join(_NEWEST.format(name) for name in PARAMETERS)}
+    FROM patients_vitalsigns
+    WHERE patient_id = p.key AND event_time > %(fresh)s AND event_time <= %(now)s
+      AND NOT superseded AND NOT retracted"""  # noqa: S608 - only names from a table are put in
+
+
 @dataclass(frozen=True, slots=True)
 class BoardRow:
     """One patient with their newest prediction, the one four hours before it and their newest vital signs."""
@@ -37,7 +47,6 @@ class BoardRow:
     level: str | None
     reasons: list[str]
     top_factors: list[dict[str, Any]]
-    features: bytes | None
     created_at: datetime | None
     earlier_as_of: datetime | None
     earlier_probability: float | None
@@ -49,7 +58,11 @@ class BoardRow:
 def board_rows(viewer: Viewer, *, site: str = "", query: str = "") -> list[BoardRow]:
     """Every patient the viewer sees, in one query: three index look-ups a patient, whatever the history's length."""
     where = ["p.trial_id = %(trial)s"]
-    given: dict[str, Any] = {"trial": viewer.trial.pk, "now": viewer.now + timedelta(seconds=60)}
+    given: dict[str, Any] = {
+        "trial": viewer.trial.pk,
+        "now": viewer.now + timedelta(seconds=60),
+        "fresh": signs_since(viewer),
+    }
     if not viewer.sites.everything:
         where.append("p.site_id = ANY(%(sites)s)")
         given["sites"] = sorted(viewer.sites.keys)
@@ -61,8 +74,8 @@ def board_rows(viewer: Viewer, *, site: str = "", query: str = "") -> list[Board
         given["query"] = "%" + query.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
     sql = f"""
         SELECT p.key, p.patient_id, p.site_id, coalesce(s.site_id, ''), coalesce(s.timezone, 'UTC'), p.arm_name, p.enrolled_at,
-               n.id, n.as_of, n.probability, n.level, n.reasons, n.top_factors, n.features, n.created_at,
-               e.as_of, e.probability, e.level, v.event_time, {", ".join(f"v.{sign}" for sign in PARAMETERS)}
+               n.id, n.as_of, n.probability, n.level, n.reasons, n.top_factors, n.created_at,
+               e.as_of, e.probability, e.level, v.event_time, {", ".join(f"w.{sign}" for sign in PARAMETERS)}
         FROM patients_patient p
         LEFT JOIN patients_site s ON s.key = p.site_id
         LEFT JOIN LATERAL (
@@ -73,9 +86,10 @@ def board_rows(viewer: Viewer, *, site: str = "", query: str = "") -> list[Board
             WHERE patient_id = p.key AND as_of <= n.as_of - interval '4 hours' AND as_of > n.as_of - interval '2 days'
             ORDER BY as_of DESC, id DESC LIMIT 1) e ON true
         LEFT JOIN LATERAL (
-            SELECT * FROM patients_vitalsigns
+            SELECT event_time FROM patients_vitalsigns
             WHERE patient_id = p.key AND event_time <= %(now)s AND NOT superseded AND NOT retracted
             ORDER BY event_time DESC LIMIT 1) v ON true
+        LEFT JOIN LATERAL ({SIGNS_IN_FORCE}) w ON true
         WHERE {" AND ".join(where)} ORDER BY p.patient_id"""  # noqa: S608 - only names from this file are put in
     with connection.cursor() as cursor:
         cursor.execute(sql, given)
@@ -85,16 +99,28 @@ def board_rows(viewer: Viewer, *, site: str = "", query: str = "") -> list[Board
             *row[:11],
             reasons=row[11] or [],
             top_factors=_json(row[12]) or [],
-            features=bytes(row[13]) if row[13] is not None else None,
-            created_at=row[14],
-            earlier_as_of=row[15],
-            earlier_probability=row[16],
-            earlier_level=row[17],
-            vital_at=row[18],
-            signs=dict(zip(PARAMETERS, row[19:], strict=True)),
+            created_at=row[13],
+            earlier_as_of=row[14],
+            earlier_probability=row[15],
+            earlier_level=row[16],
+            vital_at=row[17],
+            signs=dict(zip(PARAMETERS, row[18:], strict=True)),
         )
         for row in rows
     ]
+
+
+def signs_since(viewer: Viewer) -> datetime:
+    """Vital signs older than this no longer stand for the patient: the study's own limit."""
+    return viewer.now - timedelta(hours=viewer.profile.vitals_stale_hours)
+
+
+def signs_in_force(viewer: Viewer, patient: str) -> dict[str, Any]:
+    """The newest fresh value of each NEWS2 parameter of one patient; None where there is none."""
+    given = {"patient": patient, "fresh": signs_since(viewer), "now": viewer.now + timedelta(seconds=60)}
+    with connection.cursor() as cursor:
+        cursor.execute(SIGNS_IN_FORCE.replace("p.key", "%(patient)s"), given)
+        return dict(zip(PARAMETERS, cursor.fetchone(), strict=True))
 
 
 def _json(value: Any) -> Any:

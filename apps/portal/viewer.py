@@ -18,14 +18,18 @@ from ml.profile import StudyProfile
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """A person in a trial. ``sites``: whose patients they see. ``blinded``: nothing that reveals a treatment arm may
-    reach them. ``now`` is the study's now: the clock, or the replay date of a finished trial."""
+    """A person in a trial.
+
+    ``sites``: whose patients they see; ``personal``: of whose patients also age, sex and descent. ``blinded``: nothing
+    that reveals a treatment arm may reach them. ``now``: the study's now, the clock or a finished trial's replay date.
+    """
 
     user: User
     trial: Trial
     profile: StudyProfile
     profile_version: int
     sites: VisibleSites
+    personal: VisibleSites
     blinded: bool
     now: datetime
     zone: ZoneInfo
@@ -40,6 +44,13 @@ def study_now(profile: StudyProfile) -> datetime:
     """The clock, or the replay date of a finished trial."""
     replay = profile.replay_time
     return clock.now() if replay is None else datetime.fromtimestamp(replay, UTC)
+
+
+def _personal_sites(user: User, trial_id: str) -> VisibleSites:
+    roles = permissions.PERMISSIONS["view_personal"].roles
+    granting = [grant for grant in permissions.grants(user, trial_id) if grant.role in roles]
+    keys = frozenset(str(grant.site_id) for grant in granting if grant.site_id is not None)
+    return VisibleSites(trial=trial_id, everything=any(grant.site_id is None for grant in granting), keys=keys)
 
 
 def viewer_of(user: User, trial_id: str) -> Viewer:
@@ -58,6 +69,7 @@ def viewer_of(user: User, trial_id: str) -> Viewer:
         profile=profile,
         profile_version=version.version,
         sites=sites,
+        personal=_personal_sites(user, trial.pk),
         blinded=permissions.is_blinded(user, trial, blinded_study=profile.blinded),
         now=study_now(profile),
         zone=words.zone(zones.pop() if len(zones) == 1 else "UTC"),

@@ -18,7 +18,7 @@ from django.db import connection, transaction
 
 from apps.core import clock
 from apps.pipelines.models import JobRun
-from apps.portal.groups import trial_group
+from apps.predictions.push import trial_group
 from ml.profile import StudyProfile
 from tests.browser.conftest import dark, sign_in, violations
 from tests.support import clinic, people

@@ -15,7 +15,7 @@ from channels.layers import get_channel_layer
 from django.test import Client
 
 from apps.core import clock
-from apps.portal.groups import trial_group
+from apps.predictions.push import trial_group
 from tests.support import clinic, people
 from tests.support.database import let_tests_empty_the_tables
 

@@ -165,7 +165,7 @@ def prediction(
         level=profile.level(probability),
         reasons=[]
         if probability is not None
-        else ["The newest heart rate is 10 hours old; this study asks for one within 6 hours. Measure heart rate."],
+        else ["The newest heart rate is 10 hours old; this study asks for one within 6 hours.\nMeasure heart rate."],
         model_version=of.version,
         silent=of.version.state == "silent",
         top_factors=factors if probability is not None else [],

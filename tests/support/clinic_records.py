@@ -58,6 +58,7 @@ def vitals(of: Ward, patient: Patient, dice: random.Random, moments: list[dateti
                 15 + (7 if ill and (of.now - moment) < timedelta(days=1) else 0) + dice.uniform(-2, 2)
             ),
             consciousness="A",
+            supplemental_oxygen=0.0,
         )
         for moment in moments
     )

@@ -139,7 +139,7 @@ def _reason(row: BoardRow, viewer: Viewer) -> tuple[str, str, str]:
     if row.probability is None:
         told = factors.indeterminate(row.reasons)
         return told.reason, told.more, told.remedy
-    main = factors.main(row.top_factors, row.features, viewer)
+    main = factors.main(row.top_factors, viewer, row.site_key)
     if main is None or main.contribution <= 0:
         return "Nothing raises it above the study's average", "", ""
     return main.sentence, main.second, ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -64,19 +63,20 @@ class Untold:
     remedy: str
 
 
-def shown(top_factors: list[dict[str, Any]], viewer: Viewer) -> list[dict[str, Any]]:
-    """The named factors this viewer may see, strongest first."""
+def shown(top_factors: list[dict[str, Any]], viewer: Viewer, site: str | None) -> list[dict[str, Any]]:
+    """The named factors this viewer may see of a patient of this site (its key), strongest first."""
+    personal = site in viewer.personal
     return [
         one
         for one in top_factors
-        if one.get("feature") != OTHERS and not feature_words.hidden(str(one.get("feature")), blinded=viewer.blinded)
+        if one.get("feature") != OTHERS
+        and not feature_words.hidden(str(one.get("feature")), blinded=viewer.blinded, personal=personal)
     ]
 
 
-def main(top_factors: list[dict[str, Any]], features: bytes | None, viewer: Viewer) -> Main | None:
+def main(top_factors: list[dict[str, Any]], viewer: Viewer, site: str | None) -> Main | None:
     """The strongest factor that raises the score, and the next one beside it."""
-    del features  # the stored factors carry their value
-    rising = [one for one in shown(top_factors, viewer) if one["contribution"] > 0]
+    rising = [one for one in shown(top_factors, viewer, site) if one["contribution"] > 0]
     if not rising:
         return None
     first = feature_words.say(rising[0]["feature"], rising[0].get("value"))
@@ -94,9 +94,15 @@ def points(contribution: float) -> str:
     return f"{words.signed(contribution * 100)}{words.NBSP}pts"
 
 
-def why(probability: float, top_factors: list[dict[str, Any]], viewer: Viewer, ages: Mapping[str, datetime]) -> Why:
+def why(
+    probability: float,
+    top_factors: list[dict[str, Any]],
+    viewer: Viewer,
+    site: str | None,
+    ages: Mapping[str, datetime],
+) -> Why:
     """The account of one score. ``ages``: newest time of each sign, analyte or record kind, for the age of a value."""
-    named = shown(top_factors, viewer)
+    named = shown(top_factors, viewer, site)
     listed = {one["feature"] for one in named}
     rest = [one for one in top_factors if one.get("feature") not in listed]
     rest_sum = sum(float(one["contribution"]) for one in rest)
@@ -126,13 +132,9 @@ def _bar(one: dict[str, Any], widest: float, viewer: Viewer, ages: Mapping[str, 
 
 
 def indeterminate(reasons: list[str]) -> Untold:
-    """The first stored reason, its remedy (a sentence that begins with what to do) and how many more there are."""
+    """The first stored reason (a sentence, and on a second line what would mend it), and how many more there are."""
     if not reasons:
         return Untold("Not enough data for a score", "", "")
-    parts = re.split(r"(?<=[.;])\s+", reasons[0].strip())
-    remedy = next((part for part in parts[1:] if re.match(r"(Measure|Record|Draw|Enter|Reconcile)\b", part)), "")
-    reason = " ".join(part for part in parts if part != remedy).rstrip(".")
-    if not remedy and "known" in reason and reason.startswith("No "):
-        remedy = f"Measure {reason.removeprefix('No ').removesuffix(' is known')}."
+    sentence, _, remedy = reasons[0].partition("\n")
     more = f"And {words.plural(len(reasons) - 1, 'more reason')}." if len(reasons) > 1 else ""
-    return Untold(reason, more, remedy)
+    return Untold(sentence.strip().rstrip("."), more, remedy.strip())

@@ -230,10 +230,10 @@ def say(name: str, value: float | None) -> Said:
     return wording(feature, value)
 
 
-def hidden(name: str, *, blinded: bool) -> bool:
-    """True for a feature whose value reveals the arm, shown to nobody who is blinded."""
-    feature = BY_NAME.get(name)
-    return blinded and feature is not None and feature.blinding == "arm"
+def hidden(name: str, *, blinded: bool, personal: bool) -> bool:
+    """True for a feature whose value reveals the arm to who is blinded, or a person to who may not see personal data."""
+    kind = BY_NAME[name].blinding if name in BY_NAME else "open"
+    return (kind == "arm" and blinded) or (kind == "personal" and not personal)
 
 
 def sources(name: str) -> tuple[str, ...]:

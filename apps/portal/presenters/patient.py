@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from apps.patients.models import LabResult, Patient, VitalSigns
 from apps.portal.presenters import factors, marks, news2, words
 from apps.portal.viewer import Viewer
 from apps.predictions.models import Prediction
-from ml.clinical.news2 import PARAMETERS
 from ml.contracts.signs import SIGNS
 
 SEX_WORDS = {"F": "Woman", "M": "Man"}
@@ -79,9 +80,10 @@ def head(patient: Patient, viewer: Viewer, first_dose: datetime | None) -> Head:
     """Name and facts; the arm only for who may see it."""
     site = patient.site
     where = viewer.zone
+    personal = patient.site_id in viewer.personal
     parts = [
-        SEX_WORDS.get(patient.sex, ""),
-        f"{patient.age:g} years at enrolment" if patient.age is not None else "",
+        SEX_WORDS.get(patient.sex, "") if personal else "",
+        f"{patient.age:g} years at enrolment" if personal and patient.age is not None else "",
         f"site {site.site_id}" if site else "no site",
     ]
     day = words.study_day(viewer.now, first_dose.astimezone(where).date() if first_dose else None, where)
@@ -116,12 +118,12 @@ def now_card(
     viewer: Viewer,
     prediction: Prediction | None,
     earlier: Prediction | None,
-    vitals: VitalSigns | None,
+    signs: Mapping[str, Any],
 ) -> Now:
     """The score in force, or why there is none."""
     profile = viewer.profile
     where = viewer.zone
-    chip = news2.of_signs({name: getattr(vitals, name) for name in PARAMETERS}) if vitals else None
+    chip = news2.of_signs(signs)
     if prediction is None:
         empty = marks.axis(None, "indeterminate", profile)
         return Now(

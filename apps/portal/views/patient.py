@@ -47,8 +47,10 @@ class PatientView(PortalView):
         labs = read.newest_by_analyte(viewer, patient)
         scored = prediction is not None and prediction.probability is not None
         return {
-            "now": present.now_card(viewer, prediction, earlier, vitals),
-            "why": factors.why(prediction.probability, prediction.top_factors, viewer, present.ages(vitals, labs))
+            "now": present.now_card(viewer, prediction, earlier, selectors.signs_in_force(viewer, patient.pk)),
+            "why": factors.why(
+                prediction.probability, prediction.top_factors, viewer, patient.site_id, present.ages(vitals, labs)
+            )
             if scored
             else None,  # type: ignore[union-attr,arg-type]
             "sources": present.sources(prediction, viewer.zone),

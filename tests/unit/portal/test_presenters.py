@@ -19,7 +19,7 @@ PROFILE = StudyProfile(trial_id="T")
 
 
 def viewer(*, blinded: bool = True) -> Any:
-    return SimpleNamespace(blinded=blinded, profile=PROFILE, now=None)
+    return SimpleNamespace(blinded=blinded, profile=PROFILE, now=None, personal={"T/1"})
 
 
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
@@ -47,7 +47,7 @@ def top() -> list[dict[str, Any]]:
 
 
 def test_the_reasons_add_up_to_the_score() -> None:
-    why = factors.why(0.41, top(), viewer(blinded=False), {})
+    why = factors.why(0.41, top(), viewer(blinded=False), "T/1", {})
     assert why.exact == pytest.approx(0.0, abs=1e-12)
     assert why.total_words.replace("\u00a0", " ") == "The average patient's 5 % becomes 41 %"
     shown = [float(bar.text.split("\u00a0")[0].replace("−", "-")) for bar in (*why.raises, *why.lowers)]
@@ -57,23 +57,33 @@ def test_the_reasons_add_up_to_the_score() -> None:
 
 
 def test_a_blinded_reader_never_sees_a_factor_of_the_arm() -> None:
-    why = factors.why(0.41, top(), viewer(), {})
+    why = factors.why(0.41, top(), viewer(), "T/1", {})
     assert [bar.name for bar in why.raises] == ["Heart rate, mean over 24\u00a0h"]
     assert why.others is not None
     assert why.others.words == "118 other features together"
-    main = factors.main(top()[1:], None, viewer())
+    main = factors.main(top()[1:], viewer(), "T/1")
     assert main is None
+
+
+def test_age_and_sex_are_kept_from_who_may_not_see_them() -> None:
+    given = [{"feature": "age", "contribution": 0.2, "value": 81.0, "unit": "a"}, *top()]
+    assert "Age" in [bar.name for bar in factors.why(0.61, given, viewer(), "T/1", {}).raises]
+    assert "Age" not in [bar.name for bar in factors.why(0.61, given, viewer(), "T/2", {}).raises]
 
 
 @pytest.mark.parametrize(
     ("stored", "reason", "remedy"),
     [
         (
-            ["The newest heart rate is 9 hours old; this study asks for one within 6 hours. Measure heart rate."],
+            ["The newest heart rate is 9 hours old; this study asks for one within 6 hours.\nMeasure heart rate."],
             "The newest heart rate is 9 hours old; this study asks for one within 6 hours",
             "Measure heart rate.",
         ),
-        (["No heart rate is known."], "No heart rate is known", "Measure heart rate."),
+        (
+            ["No heart rate is known.\nMeasure heart rate.", "Another.\nCure."],
+            "No heart rate is known",
+            "Measure heart rate.",
+        ),
         ([], "Not enough data for a score", ""),
     ],
 )
