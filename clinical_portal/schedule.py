@@ -47,9 +47,39 @@ SCHEDULE: tuple[Row, ...] = (
 )
 
 
+@dataclass(frozen=True)
+class Chore:
+    """Small upkeep that nobody follows on a page: a task of its own, no JobRun. ``when`` is an hour or seconds between."""
+
+    name: str
+    task: str
+    when: crontab | float
+    arguments: dict[str, Any]
+    why: str
+
+
+CHORES: tuple[Chore, ...] = (
+    Chore("seal the audit trail", "audit.sequence", 10.0, {}, "an event is not sealed for seconds, not hours"),
+    Chore(
+        "seal what came late",
+        "audit.sequence",
+        crontab(minute="15", hour="3"),
+        {"everything": True},
+        "once a day, all of it",
+    ),
+    Chore(
+        "compare MLflow's alias",
+        "registry.check_mirror",
+        crontab(minute="*/10"),
+        {},
+        "a mirror that differs is an alarm",
+    ),
+)
+
+
 def beat_schedule() -> dict[str, dict[str, Any]]:
-    """The table in Celery's form; every row goes through the one task that writes a JobRun."""
-    return {
+    """The tables in Celery's form; every job goes through the one task that writes a JobRun."""
+    jobs: dict[str, dict[str, Any]] = {
         row.name: {
             "task": "pipelines.run_job",
             "schedule": row.when,
@@ -58,3 +88,8 @@ def beat_schedule() -> dict[str, dict[str, Any]]:
         }
         for row in SCHEDULE
     }
+    chores: dict[str, dict[str, Any]] = {
+        row.name: {"task": row.task, "schedule": row.when, "kwargs": row.arguments, "options": {"queue": "default"}}
+        for row in CHORES
+    }
+    return jobs | chores

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from clinical_portal.schedule import QUEUES, SCHEDULE, beat_schedule
+from celery import current_app
+
+from apps.audit import tasks as audit_tasks  # noqa: F401 - registers its tasks
+from apps.registry import tasks as registry_tasks  # noqa: F401
+from clinical_portal.schedule import CHORES, QUEUES, SCHEDULE, beat_schedule
 
 
 def test_the_required_hours() -> None:
@@ -16,7 +20,12 @@ def test_the_required_hours() -> None:
 
 def test_every_row_goes_through_the_task_that_writes_a_job_run() -> None:
     entries = beat_schedule()
-    assert len(entries) == len(SCHEDULE)
-    for entry in entries.values():
-        assert entry["options"]["queue"] in QUEUES
-        assert entry["kwargs"]["job"]
+    assert len(entries) == len(SCHEDULE) + len(CHORES)
+    for row in SCHEDULE:
+        assert entries[row.name]["options"]["queue"] in QUEUES
+        assert entries[row.name]["kwargs"]["job"]
+
+
+def test_every_chore_names_a_task_that_exists() -> None:
+    for row in CHORES:
+        assert row.task in current_app.tasks
