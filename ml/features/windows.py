@@ -23,7 +23,7 @@ _EDGES = (0, HOUR, 6 * HOUR, 24 * HOUR, 48 * HOUR, 72 * HOUR)
 _UPPER = np.array([0, 0, 0, 3, 0, 6])
 _LOWER = np.array([1, 2, 3, 4, 5, 7])
 _BIG = np.iinfo(np.int16).max
-_ROWS_AT_ONCE = 2_000_000
+_ROWS_AT_ONCE = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,8 @@ def moments(
     known, quick = _quick(series, lasting, base, as_of)
     result = _by_prefix(series, x, lasting, np.minimum(places, known[None]), as_of)
     if not quick.all():
-        _by_row(series, x, places, as_of, ~quick, result)
+        past = (known >= places[6]) & _past(series, ~lasting, base + times[6][:, None], base + as_of[:, None])
+        _by_row(series, x, places, as_of, ~quick, result, settled=past)
     return result
 
 
@@ -92,6 +93,16 @@ def _quick(series: Series, lasting: NDArray[np.bool_], base: Int, as_of: Int) ->
         ended = np.searchsorted(np.sort(number + series.stop[passing]), ask, side="right")
         quick &= begun == ended
     return known, quick
+
+
+def _past(series: Series, passing: NDArray[np.bool_], until: Int, ask: Int) -> NDArray[np.bool_]:
+    """Where every superseded version with an event up to `until` had ended by `ask` (both packed), by pair and sign."""
+    if not passing.any():
+        return np.ones(until.shape, np.bool_)
+    number = series.key[passing] - series.event[passing]
+    ends = np.maximum.accumulate(number + series.stop[passing])
+    place = np.searchsorted(series.key[passing], until, side="right") - 1
+    return np.asarray((place < 0) | (ends[np.maximum(place, 0)] <= ask))
 
 
 def _by_prefix(series: Series, x: NDArray[np.int16], lasting: NDArray[np.bool_], places: Int, as_of: Int) -> Moments:
@@ -140,52 +151,67 @@ def _extremes(x: NDArray[np.int16], lasting: NDArray[np.bool_], places: Int) -> 
 
 
 def _by_row(
-    series: Series, x: NDArray[np.int16], places: Int, as_of: Int, slow: NDArray[np.bool_], into: Moments
+    series: Series,
+    x: NDArray[np.int16],
+    places: Int,
+    as_of: Int,
+    slow: NDArray[np.bool_],
+    into: Moments,
+    settled: NDArray[np.bool_] | None = None,
 ) -> None:
-    """Sum the `slow` entries row by row, over all versions, into `into`."""
+    """Sum the `slow` entries row by row, over all versions, into `into`; the baseline period not where it is `settled`."""
     pairs, signs = np.nonzero(slow)
     edge = places[:, pairs, signs]
     # Disjoint spans, newest first: (t-1h, t], (t-6h, t-1h], … (t-72h, t-48h]; then the baseline period.
     low = np.concatenate([edge[1:6], edge[7:8]]).T
     high = np.concatenate([edge[0:5], edge[6:7]]).T
-    rows = (high - low).sum(axis=1)
+    fresh = np.ones(len(pairs), np.bool_) if settled is None else ~settled[pairs, signs]
+    high[:, 5] = np.where(fresh, high[:, 5], low[:, 5])
+    upto = np.cumsum((high - low).sum(axis=1))
     begin = 0
     while begin < len(pairs):
-        reach = int(np.searchsorted(np.cumsum(rows[begin:]), _ROWS_AT_ONCE))
-        chunk = slice(begin, begin + max(reach, 1))
-        _sum_spans(series, x, low[chunk], high[chunk], as_of[pairs[chunk]], pairs[chunk], signs[chunk], into)
+        done = int(upto[begin - 1]) if begin else 0
+        chunk = slice(begin, max(int(np.searchsorted(upto, done + _ROWS_AT_ONCE)), begin + 1))
+        summed = _sum_spans(series, x, low[chunk], high[chunk], as_of[pairs[chunk]])
+        _store(into, summed, pairs[chunk], signs[chunk], fresh[chunk])
         begin = chunk.stop
 
 
-def _sum_spans(
-    series: Series, x: NDArray[np.int16], low: Int, high: Int, as_of: Int, pairs: Int, signs: Int, into: Moments
-) -> None:
-    spans = low.size
+def _sum_spans(series: Series, x: NDArray[np.int16], low: Int, high: Int, as_of: Int) -> tuple[Int, Int, Int]:
+    """(sums [6, entry, span], least [entry, 3], greatest [entry, 3]) of the rows that hold."""
     lengths = (high - low).ravel()
-    bounds = np.zeros(spans + 1, np.int64)
+    bounds = np.zeros(low.size + 1, np.int64)
     np.cumsum(lengths, out=bounds[1:])
     rows = np.arange(bounds[-1]) + np.repeat(low.ravel() - bounds[:-1], lengths)
-    now = as_of if len(as_of) == 1 else np.repeat(np.repeat(as_of, low.shape[1]), lengths)
+    now = as_of[:1] if (as_of == as_of[0]).all() else np.repeat(np.repeat(as_of, low.shape[1]), lengths)
     holds = (series.start[rows] <= now) & (now < series.stop[rows])
-    value = np.where(holds, x[rows], np.int16(0)).astype(np.int64)
+    small = x[rows]
+    value = np.where(holds, small, np.int16(0)).astype(np.int64)
     # Rows of the baseline period may be older than any window; their times are not summed, and so kept small.
     when = np.where(holds, np.maximum(series.event[rows] - now, -_EDGES[-1]), 0)
     running = np.zeros((6, len(rows) + 1), np.int64)
     for row, column in enumerate((holds, value, value * value, when, when * when, when * value)):
-        running[row, 1:] = column
-    np.cumsum(running, axis=1, out=running)
-    span = (running[:, bounds[1:]] - running[:, bounds[:-1]]).reshape(6, *low.shape)
-    nested = np.cumsum(span[:, :, :5], axis=2)
-    for target, whole, alone in zip((into.n, into.x, into.xx, into.t, into.tt, into.tx), nested, span, strict=True):
+        np.cumsum(column, out=running[row, 1:])
+    sums = (running[:, bounds[1:]] - running[:, bounds[:-1]]).reshape(6, *low.shape)
+    extremes = []
+    for pick, fill in ((np.minimum, _BIG), (np.maximum, -_BIG)):
+        padded = np.append(np.where(holds, small, np.int16(fill)), np.int16(fill))
+        span = np.where(lengths > 0, pick.reduceat(padded, bounds[:-1]), np.int16(fill)).reshape(low.shape)
+        extremes.append(pick.accumulate(span[:, :3], axis=1).astype(np.int64))
+    return sums, extremes[0], extremes[1]
+
+
+def _store(into: Moments, summed: tuple[Int, Int, Int], pairs: Int, signs: Int, fresh: NDArray[np.bool_]) -> None:
+    """Put spans together to windows; the baseline period only of `fresh` entries."""
+    sums, least, greatest = summed
+    nested = np.cumsum(sums[:, :, :5], axis=2)
+    for target, whole, alone in zip((into.n, into.x, into.xx, into.t, into.tt, into.tx), nested, sums, strict=True):
         target[:3, pairs, signs] = whole.T[:3]
         target[DAY_BEFORE, pairs, signs] = alone[:, 3]
         target[THREE_DAYS, pairs, signs] = whole[:, 4]
-        target[BASELINE, pairs, signs] = alone[:, 5]
-    for target, pick, fill in ((into.least, np.minimum, _BIG), (into.greatest, np.maximum, -_BIG)):
-        padded = np.append(np.where(holds, x[rows], np.int16(fill)), np.int16(fill))
-        span = pick.reduceat(padded, bounds[:-1])
-        span = np.where(lengths > 0, span, np.int16(fill)).reshape(low.shape)[:, :3]
-        target[:, pairs, signs] = pick.accumulate(span, axis=1).T
+        target[BASELINE, pairs[fresh], signs[fresh]] = alone[fresh, 5]
+    into.least[:, pairs, signs] = least.T
+    into.greatest[:, pairs, signs] = greatest.T
 
 
 def check_key_room(patients: int) -> None:

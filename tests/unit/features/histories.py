@@ -43,7 +43,7 @@ def facts_from(rows: list[dict[str, Any]], patients: int) -> Facts:
 
 
 @st.composite
-def small(draw: st.DrawFn) -> tuple[Facts, np.ndarray, np.ndarray]:
+def small(draw: st.DrawFn, signals: tuple[str, ...] = USED) -> tuple[Facts, np.ndarray, np.ndarray]:
     """(facts, patient, as_of): few records with many versions, times at or one second off the edges of windows."""
     times = draw(
         st.lists(st.integers(0, 20 * 24).map(lambda hour: START + 30 * DAY + hour * HOUR), min_size=1, max_size=4)
@@ -54,7 +54,7 @@ def small(draw: st.DrawFn) -> tuple[Facts, np.ndarray, np.ndarray]:
     event = st.one_of(edge, st.integers(START, START + 50 * DAY))
     late = st.one_of(st.just(0), st.integers(-100, 100), st.integers(0, 6 * DAY), st.sampled_from((HOUR, DAY)))
     # Few signals at a time, so that records meet in one window.
-    chosen = draw(st.lists(st.sampled_from(USED), min_size=1, max_size=6, unique=True))
+    chosen = draw(st.lists(st.sampled_from(signals), min_size=1, max_size=6, unique=True))
     rows = []
     for _ in range(draw(st.integers(0, 40))):
         signal = draw(st.sampled_from(chosen))

@@ -111,8 +111,7 @@ def test_older_history_changes_nothing(trial):
     same(matrix, compute(joined(facts, old), patient, as_of, PROFILE))
 
 
-def test_both_ways_of_adding_up_give_the_same_integers(trial):
-    facts, patient, as_of, _ = trial
+def _both_ways(facts: Facts, patient: np.ndarray, as_of: np.ndarray) -> None:
     series = lay_out(resolve(facts, facts.patient.astype(np.int64)))
     first_dose, enrolment = anchor_times(series, patient, as_of)
     baseline = baseline_bounds(first_dose, enrolment, 3)
@@ -124,6 +123,17 @@ def test_both_ways_of_adding_up_give_the_same_integers(trial):
     for name in ("least", "greatest"):
         there = quick.n[:3] > 0
         np.testing.assert_array_equal(getattr(quick, name)[there], getattr(slow, name)[there])
+
+
+def test_both_ways_of_adding_up_give_the_same_integers(trial):
+    facts, patient, as_of, _ = trial
+    _both_ways(facts, patient, as_of)
+
+
+@settings(drawn, max_examples=150)
+@given(small(signals=("heart_rate", "spo2", "study_dose", "enrolment")))
+def test_both_ways_on_drawn_histories(history):
+    _both_ways(*history)
 
 
 def test_nothing_known_of_a_patient_still_has_flags_and_counts():
