@@ -17,7 +17,7 @@ from spark_jobs.settings import Settings
 from spark_jobs.tables import code_digest, parquet, read_json, read_table, write_json
 from spark_jobs.transforms.cleaning import KEYS
 
-_SOURCES = ("ml.cleaning", "ml.contracts", "ml.facts", "spark_jobs.transforms")
+_SOURCES = ("ml.cleaning", "ml.contracts", "ml.facts", "spark_jobs.transforms.cleaning", "spark_jobs.tables")
 
 
 @dataclass

@@ -171,6 +171,14 @@ def test_a_patient_is_let_in_when_the_context_comes(spark: SparkSession, tmp_pat
     assert not contents(lake, "quarantine/")
 
 
+def test_on_an_object_store(spark: SparkSession, s3: dict[str, str]):
+    options = {name: s3[name] for name in ("endpoint", "access_key", "secret_key")}
+    lake = Lake.from_url(f"s3://{s3['bucket']}/lake", **options)
+    write(lake, "patient-context", [line("patient-context", "P1", START, {"kind": "enrolment"})])
+    clean.run(Settings(lake, {TRIAL: STUDY}, default_trial=TRIAL))
+    assert silver(lake, "patient-context").num_rows == 1
+
+
 def test_a_run_that_dies_leaves_what_was_and_is_mended(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
