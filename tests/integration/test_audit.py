@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, connection, transaction
 
+from apps.accounts.models import ApiKey, RoleGrant, User
 from apps.audit import actions, sequencer, services
 from apps.audit.actors import Actor
 from apps.audit.models import AuditEvent, AuditSequence
@@ -20,7 +22,9 @@ from apps.core.errors import Conflict, Invalid, NotAudited
 from apps.core.ids import earliest
 from apps.core.problems import refused_by_trigger
 from apps.ingestion.models import DeadLetter
-from apps.patients.models import StudyProfileVersion
+from apps.patients.models import StudyProfileVersion, Trial
+from apps.predictions.models import Prediction
+from apps.registry.models import Approval, ModelTransition, ModelVersion
 from tests.support import people
 from tests.support.database import forget_audit, without_trigger
 
@@ -148,33 +152,78 @@ def write_dead_letter() -> None:
 
 
 def write_grant() -> None:
-    from apps.accounts.models import RoleGrant, User
-
     RoleGrant.objects.create(user=User.objects.get(), role="auditor", granted_by="x")
 
 
-def write_model() -> None:
-    from apps.registry.models import ModelVersion
+def write_key() -> None:
+    ApiKey.objects.create(
+        name="k",
+        prefix="p",
+        secret_sha256="",
+        scopes=[],
+        trial_id="DEMO",
+        owner=User.objects.get(),
+        expires_at=clock.now(),
+    )
 
+
+def write_model() -> None:
     ModelVersion.objects.create(
         name="m", version=1, trial_id="DEMO", gates_passed=False, data_version="", bundle_path="", registered_by="x"
     )
 
 
-REGULATED = {
-    "patients_studyprofileversion": (write_profile, "patients.profile_published", "patients.StudyProfileVersion"),
-    "ingestion_deadletter": (write_dead_letter, "ingestion.dead_letters_kept", "ingestion.DeadLetter"),
-    "accounts_rolegrant": (write_grant, "accounts.role_granted", "accounts.RoleGrant"),
-    "registry_modelversion": (write_model, "registry.model_registered", "registry.ModelVersion"),
-}
+def change_model() -> None:
+    ModelVersion.objects.update(state="rejected")
+
+
+def write_transition() -> None:
+    ModelTransition.objects.create(version=ModelVersion.objects.get(), to_state="x", by="x", audit_event=uuid.uuid4())
+
+
+def write_approval() -> None:
+    Approval.objects.create(version=ModelVersion.objects.get(), user=User.objects.get(), signed_text="", signed_hash="")
+
+
+def write_prediction() -> None:
+    row = Prediction(
+        trial_id="DEMO",
+        patient_id="DEMO/P1",
+        as_of=clock.now(),
+        level="LOW",
+        probability=0.05,
+        model_version=ModelVersion.objects.get(),
+        silent=False,
+        features=b"",
+        watermark={},
+        profile_version=StudyProfileVersion.objects.get(),
+        source="api",
+    )
+    Prediction.objects.bulk_create([row])
+
+
+#: Table, write, and the action and type of object that vouch for it.
+REGULATED = [
+    ("patients_studyprofileversion", write_profile, "patients.profile_published", "patients.StudyProfileVersion"),
+    ("ingestion_deadletter", write_dead_letter, "ingestion.dead_letters_kept", "ingestion.DeadLetter"),
+    ("accounts_rolegrant", write_grant, "accounts.role_granted", "accounts.RoleGrant"),
+    ("accounts_apikey", write_key, "accounts.key_issued", "accounts.ApiKey"),
+    ("registry_modelversion", write_model, "registry.model_registered", "registry.ModelVersion"),
+    ("registry_modelversion", change_model, "registry.model_registered", "registry.ModelVersion"),
+    ("registry_modeltransition", write_transition, "registry.model_registered", "registry.ModelVersion"),
+    ("registry_approval", write_approval, "registry.model_registered", "registry.ModelVersion"),
+    ("predictions_prediction", write_prediction, "predictions.predicted", "predictions.Prediction"),
+]
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("table", REGULATED)
-def test_a_write_without_its_audit_event_is_refused_and_only_the_trigger_prevents_it(table: str) -> None:
-    people.trial("DEMO")
+@pytest.mark.parametrize(("table", "write", "action", "object_type"), REGULATED)
+def test_a_write_without_its_audit_event_is_refused_and_only_the_trigger_prevents_it(
+    table: str, write: Callable[[], None], action: str, object_type: str
+) -> None:
+    people.patient(people.trial("DEMO"))
+    people.model(Trial.objects.get())
     people.person("ana")
-    write, action, object_type = REGULATED[table]
     forget_audit()
     refused(write, "not_audited")
     note()  # about something else: not enough
@@ -238,7 +287,6 @@ def test_what_is_kept_cannot_be_changed_or_deleted_even_where_audited(table: str
 @pytest.mark.django_db(transaction=True)
 def test_a_failed_audit_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     from apps.accounts import services
-    from apps.accounts.models import RoleGrant, User
 
     def fail(**_: Any) -> None:
         raise NotAudited("The trail does not answer.")
