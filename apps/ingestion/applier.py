@@ -157,7 +157,7 @@ class Applier:
             there = self.store.windows(names)
             for name in names:
                 changed[name] = self.grown(there.get(name) or empty(name), self.pending[name], pruning=pruning)
-        self.store.save(changed.values(), positions, self.due)
+        self.store.save(changed.values(), positions, self.due, rebuilding=self.rebuilding)
         self.pending, self.messages = {}, 0
         return changed
 
@@ -186,7 +186,7 @@ class Applier:
                 log.info("window_waits_for_bronze", patient=name, reason=str(error))
                 continue
             anew = self.window_of(name, lines, window)
-            self.store.save([prune(anew, self.profile(name))], {})
+            self.store.save([prune(anew, self.profile(name))], {}, rebuilt=[name])
             self.rebuilding.discard(name)
             log.info("window_rebuilt", patient=name, facts=len(anew.facts))
         self.rebuilding &= set(there)

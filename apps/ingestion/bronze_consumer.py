@@ -213,14 +213,18 @@ class BronzeConsumer:
             time.sleep(0.2)
             return False
         self._checked = time.monotonic()
-        changed = [topic for topic, state in states.items() if state.topic_id != self._states[topic].topic_id]
-        if not changed and len(states) == len(self._states):
+        gone = {
+            topic
+            for topic, state in self._states.items()
+            if topic not in states or states[topic].topic_id != state.topic_id
+        }
+        if not gone:
             for buffer in self.buffers.values():
                 buffer.verified = len(buffer.entries)
             return True
-        log.error("topic_made_anew", topics=changed, missing=sorted(set(self._states) - set(states)))
+        log.error("topic_made_anew", topics=sorted(gone))
         self._collect(wait=True)
-        self._write_verified(buffer for buffer in self.buffers.values() if buffer.chain.topic in changed)
+        self._write_verified(buffer for buffer in self.buffers.values() if buffer.chain.topic in gone)
         self._open(self._directory.ensure(self._topics))
         return False
 

@@ -156,7 +156,12 @@ class EventProducer:
         timestamp: int | None,
     ) -> None:
         try:
-            partition = None if key is None else _hash(key) % len(self._client.partitions_for(topic))
+            known = self._client.partitions_for(topic)
+            if not known:
+                raise NotDelivered(
+                    f"The broker has no topic {topic}.", cure="Start the bronze consumer: it makes them."
+                )
+            partition = None if key is None else _hash(key) % len(known)
             future = self._client.send(
                 topic, value=value, key=key, headers=headers, partition=partition, timestamp_ms=timestamp
             )

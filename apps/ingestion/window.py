@@ -6,6 +6,7 @@
 | `window:p:<trial/patient>` | one patient's window (``ml.window``) |
 | `window:positions` | hash: `<topic>/<topic id>/<partition>` → next offset to read |
 | `window:due` | hash: patient → correlation id and time of the event that asks for a new score |
+| `window:rebuilding` | set: patients whose window lacks readings until it is built anew |
 | `window:waiting:<trial/patient>` | list: silver rows that wait for their patient's context (Arrow) |
 
 Windows, positions and what is due change in one transaction of Valkey, so a killed loop goes on exactly where it was.
@@ -30,6 +31,7 @@ from ml.window import Window, pack, unpack
 STAMP = "window:stamp"
 POSITIONS = "window:positions"
 DUE = "window:due"
+REBUILDING = "window:rebuilding"
 _PATIENT = "window:p:"
 _WAITING = "window:waiting:"
 _MANY = 200
@@ -78,14 +80,15 @@ class WindowStore:
         A patient without a window is among ``facts.patients`` without facts, and has no watermark. Unavailable while
         the windows are being built: an answer from half a window would be wrong.
         """
-        if not self.whole():
+        names = list(dict.fromkeys(patients))
+        if not self.whole() or (names and any(self.client.smismember(REBUILDING, names))):
             raise Unavailable(
                 "The patients' recent events are being read again.",
                 cure="Ask again in a minute; if it stays so, see whether the live loop runs.",
                 code="windows_missing",
                 extra={"retry_after": 30},
             )
-        found = self.windows(list(dict.fromkeys(patients)))
+        found = self.windows(names)
         facts = Facts.concat([*(window.facts for window in found.values()), Facts.empty(sorted(set(patients)))])
         return facts, {name: window.watermark for name, window in found.items()}
 
@@ -101,6 +104,10 @@ class WindowStore:
         """Who asked for a new score and has not had it."""
         return {name.decode(): Due(*orjson.loads(body)) for name, body in self.client.hgetall(DUE).items()}
 
+    def rebuilding(self) -> set[str]:
+        """Whose window must be built anew from bronze before it answers."""
+        return {name.decode() for name in self.client.smembers(REBUILDING)}
+
     def patients(self) -> list[str]:
         """Everyone who has a window, sorted."""
         size = len(_PATIENT)
@@ -109,9 +116,15 @@ class WindowStore:
     # --- writing -----------------------------------------------------------------------------------------------------
 
     def save(
-        self, windows: Iterable[Window], positions: Mapping[Position, int], due: Mapping[str, Due] | None = None
+        self,
+        windows: Iterable[Window],
+        positions: Mapping[Position, int],
+        due: Mapping[str, Due] | None = None,
+        *,
+        rebuilding: Iterable[str] = (),
+        rebuilt: Iterable[str] = (),
     ) -> None:
-        """Replace windows, move positions and add to what is due, all or nothing."""
+        """Replace windows, move positions, add to what is due and to who is being rebuilt, all or nothing."""
         pipe = self.client.pipeline(transaction=True)
         for window in windows:
             pipe.set(_PATIENT + window.patient, pack(window))
@@ -122,6 +135,10 @@ class WindowStore:
             )
         if due:
             pipe.hset(DUE, mapping={name: orjson.dumps(list(entry)) for name, entry in due.items()})
+        if names := list(rebuilding):
+            pipe.sadd(REBUILDING, *names)
+        if names := list(rebuilt):
+            pipe.srem(REBUILDING, *names)
         pipe.execute()
 
     def scored(self, patients: Iterable[str]) -> None:
@@ -131,7 +148,7 @@ class WindowStore:
 
     def begin(self) -> None:
         """Forget every window, to build them anew; until ``finish`` nobody takes them for whole."""
-        self.client.delete(STAMP, POSITIONS, DUE)
+        self.client.delete(STAMP, POSITIONS, DUE, REBUILDING)
         for pattern in (_PATIENT, _WAITING):
             keys = list(self.client.scan_iter(f"{pattern}*", count=1000))
             for start in range(0, len(keys), 1000):

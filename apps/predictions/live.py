@@ -102,6 +102,7 @@ class LiveLoop:
             self.applier.pending = {}
             self.applier.refresh()
             self.applier.due = self.store.due()
+            self.applier.rebuilding = self.store.rebuilding()
         self.reader.open(positions)
         self._catching_up = True
         log.info("live_opened", partitions=len(self.reader.next_offsets), due=len(self.applier.due))

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from ml.lake import names
-from ml.lake.claims import Chain, Claim, Claimed, chain_claims, chains, try_claim
+from ml.lake.claims import Chain, Claim, Claimed, chain_claims, chains, next_offset, try_claim
 from ml.lake.epochs import epochs
 from ml.lake.store import Lake, LakeError
 
@@ -278,6 +278,26 @@ def _limits(order: Mapping[str, int], watermark: Watermark, topic: str) -> tuple
     return newest, limits
 
 
+def _must_hold(lake: Lake, topic: str, known: Sequence[Chain], limits: Sequence[Mapping[tuple[str, int], int]]) -> None:
+    """LakeError where a watermark names an offset that is not claimed."""
+    needed: dict[tuple[str, int], int] = {}
+    for wanted_to in limits:
+        for address, offset in wanted_to.items():
+            needed[address] = max(needed.get(address, -1), offset)
+    ends = {
+        (chain.topic_id, chain.partition): (next_offset(lake, chain) or 0) - 1
+        for chain in known
+        if (chain.topic_id, chain.partition) in needed
+    }
+    for address, offset in sorted(needed.items()):
+        end = ends.get(address, -1)
+        if end < offset:
+            raise LakeError(
+                f"Bronze holds {topic} partition {address[1]} up to offset {end}, the watermark says {offset}: "
+                "not replayable."
+            )
+
+
 def events_of_patients(lake: Lake, watermarks: Mapping[str, Watermark]) -> dict[str, list[BronzeLine]]:
     """The messages of several patients ("trial/patient"), each up to their own watermark; earlier epochs count whole.
 
@@ -289,9 +309,12 @@ def events_of_patients(lake: Lake, watermarks: Mapping[str, Watermark]) -> dict[
     for topic in topics:
         order = epochs(lake, topic)
         limits = {patient: _limits(order, watermark, topic) for patient, watermark in watermarks.items()}
-        for chain in sorted(chains(lake, topic), key=lambda chain: (order.get(chain.topic_id, -1), chain.partition)):
-            if chain.topic_id not in order:
-                continue
+        known = sorted(
+            (chain for chain in chains(lake, topic) if chain.topic_id in order),
+            key=lambda chain: (order[chain.topic_id], chain.partition),
+        )
+        _must_hold(lake, topic, known, [wanted_to for _, wanted_to in limits.values()])
+        for chain in known:
             epoch = order[chain.topic_id]
             address = (chain.topic_id, chain.partition)
             wanted = {
@@ -299,22 +322,12 @@ def events_of_patients(lake: Lake, watermarks: Mapping[str, Watermark]) -> dict[
                 for patient, (newest, wanted_to) in limits.items()
                 if epoch < newest or address in wanted_to
             }
-            if not wanted:
-                continue
-            highest = max(wanted.values())
-            claimed_end = -1
+            highest = max(wanted.values(), default=-1)
             for claim in chain_claims(lake, chain):
                 if claim.start > highest:
                     break
-                claimed_end = claim.end
                 for patient in wanted.keys() & claim.index.keys():
                     found[patient].extend(_patient_lines(lake, claim, patient, wanted[patient]))
-            needed = max((limit for limit in wanted.values() if limit < 2**63), default=-1)
-            if claimed_end < needed:
-                raise LakeError(
-                    f"Bronze holds {topic} partition {chain.partition} up to offset {claimed_end}, "
-                    f"the watermark says {needed}: not replayable."
-                )
     return found
 
 

@@ -37,7 +37,7 @@ class LakeError(Exception):
     """The object store could not do what was asked."""
 
 
-class ObjectMissing(LakeError, KeyError):  # noqa: N818 - reads as what it says
+class ObjectMissing(LakeError, KeyError):
     """There is no object of that name."""
 
     def __str__(self) -> str:

@@ -209,3 +209,33 @@ def test_a_lost_broker_is_noticed_and_named(house: House, trial: Trial, monkeypa
         loop.reader.same_topics(force=True)
     loop.reader.close()
     assert house.store.client.get(STAMP)
+
+
+def test_a_first_dose_known_late_brings_dropped_readings_back(house: House, trial: Trial) -> None:
+    events = [event for event in history("P1") if event[0] != "medications"]
+    house.send("simulator-history", *events)
+    run_until(house.loop(), lambda: "DEMO/P1" in house.store.patients())
+    house.send("device", ("patient-vitals", vitals("P1") | {"timestamp": ago(0)}))
+    run_until(house.loop(), Prediction.objects.exists)
+    dropped = len(house.store.windows(["DEMO/P1"])["DEMO/P1"].facts)
+
+    dose = medication("P1", drug_name="trialdrug") | {"timestamp": ago(13_000)}
+    house.send("edc", ("medications", dose))
+    loop = house.loop()
+    run_until(loop, lambda: "DEMO/P1" in loop.applier.rebuilding)
+    assert Prediction.objects.count() == 1, "no score from a window that lacks readings"
+    assert "DEMO/P1" in house.store.due()
+
+    house.bronze()
+    loop = house.loop()
+    loop.begin()
+    end = time.monotonic() + 20
+    while Prediction.objects.count() < 2 and time.monotonic() < end:
+        loop.turn()
+    loop.reader.close()
+    assert len(house.store.windows(["DEMO/P1"])["DEMO/P1"].facts) > dropped
+    live = house.bytes()
+    rebuild(house.loop().applier)
+    assert house.bytes() == live
+    verdicts = [verdict.verdict for verdict in replay(Prediction.objects.values_list("pk", flat=True))]
+    assert verdicts == ["identical", "identical"]

@@ -237,6 +237,8 @@ def test_a_watermark_beyond_the_claims_is_not_replayable(lake: Lake) -> None:
     _two_lives(lake)
     with pytest.raises(LakeError, match="not replayable"):
         events_of_patient(lake, "DEMO", "P1", {TOPIC: ["old", 0, 6]})
+    with pytest.raises(LakeError, match="up to offset -1"):
+        events_of_patient(lake, "DEMO", "P1", {TOPIC: ["new", 3, 0]})
     with pytest.raises(LakeError, match="no epoch"):
         events_of_patient(lake, "DEMO", "P1", {TOPIC: ["never", 0, 0]})
 
