@@ -119,9 +119,10 @@ def test_another_process_folder_cut_and_shuffle_give_the_same_bytes(
     for topic in TOPICS:
         assert contents(lake, f"processed/{topic}/") == contents(whole.lake, f"processed/{topic}/")
     assert contents(lake, "quarantine/") == contents(whole.lake, "quarantine/")
-    assert contents(lake, "features/date=", "features/manifest") == contents(
-        whole.lake, "features/date=", "features/manifest"
-    )
+    assert contents(lake, "features/date=") == contents(whole.lake, "features/date=")
+    ours, theirs = (json.loads(store.get("features/manifest-DEMO.json")) for store in (lake, whole.lake))
+    # the sources may have been edited between the two runs
+    assert {**ours, "code": ""} == {**theirs, "code": ""}
 
 
 def test_in_parts_it_comes_to_the_same_as_at_once(whole: Settings, spark: SparkSession, tmp_path: Path):
