@@ -219,8 +219,9 @@ class BronzeConsumer:
             if topic not in states or states[topic].topic_id != state.topic_id
         }
         if not gone:
-            for buffer in self.buffers.values():
+            for partition, buffer in self.buffers.items():
                 buffer.verified = len(buffer.entries)
+                self._see_lag(partition, buffer, buffer.next_offset)
             return True
         log.error("topic_made_anew", topics=sorted(gone))
         self._collect(wait=True)
@@ -355,13 +356,16 @@ class BronzeConsumer:
             return
         metrics.BATCHES.labels(partition.topic).inc()
         metrics.BATCH_AGE.observe(time.monotonic() - buffer.writing_since)
-        high = self._consumer.highwater(partition)
-        if high is not None:
-            buffer.lag = max(0, high - claim.end - 1)
-            metrics.LAG.labels(partition.topic, partition.partition).set(buffer.lag)
+        self._see_lag(partition, buffer, claim.end + 1)
         buffer.last_timestamp = claim.last_timestamp
         self._uncommitted[partition] = claim.end + 1
         self._on_claim(claim)
+
+    def _see_lag(self, partition: TopicPartition, buffer: PartitionBuffer, claimed_to: int) -> None:
+        high = self._consumer.highwater(partition)
+        if high is not None:
+            buffer.lag = max(0, high - claimed_to)
+            metrics.LAG.labels(partition.topic, partition.partition).set(buffer.lag)
 
     def _commit(self, *, wait: bool = False) -> None:
         """Tell Kafka how far we are: for lag displays, nothing rests on it."""

@@ -51,7 +51,7 @@ def rebuild(applier: Applier, report: Callable[[str], None] = lambda _: None) ->
     store, lake = applier.store, applier.lake
     began = clock.now()
     store.begin()
-    applier.pending, applier.due, applier.rebuilding = {}, {}, set()
+    applier.pending, applier.rebuilding = {}, set()  # who is due stays due
     applier.refresh()
     projected = projected_positions()
     windows: dict[str, Window] = {}
@@ -77,7 +77,7 @@ def rebuild(applier: Applier, report: Callable[[str], None] = lambda _: None) ->
     for start in range(0, len(names), _SAVE_AT):
         some = names[start : start + _SAVE_AT]
         store.save([prune(windows.pop(name), applier.profile(name)) for name in some], {})
-    store.save([], positions)
+    store.save([], positions, applier.due)
     store.finish()
     progress.save(
         LIVE_GROUP,

@@ -41,6 +41,8 @@ CATCHING_UP = 5_000
 FLUSH_MESSAGES = 200_000
 TOGETHER = 200
 REFRESH_SECONDS = 10.0
+LOOK_SECONDS = 1.0
+"""How often the loop looks whether Valkey was emptied under it."""
 FUTURE_SECONDS = 60
 
 
@@ -64,6 +66,7 @@ class LiveLoop:
         self._beat_at = self._refreshed_at = 0.0
         self._predicted = 0
         self._again = False
+        self._looked_at = time.monotonic()
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Work until ``stop()``; what was read has taken effect when it returns."""
@@ -111,6 +114,9 @@ class LiveLoop:
 
     def turn(self) -> None:
         """Read once, and do what is to be done."""
+        if time.monotonic() - self._looked_at > LOOK_SECONDS:
+            self._looked_at = time.monotonic()
+            self._again = self._again or not self.store.whole()
         if self._again:
             self.begin()
             self._again = False

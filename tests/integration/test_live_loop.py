@@ -24,7 +24,7 @@ from apps.predictions.models import NotReplayable, Prediction
 from apps.predictions.replay import replay
 from ml.contracts import TOPICS
 from ml.lake import Lake
-from ml.window import pack
+from ml.window import pack, unpack
 from tests.support import people
 from tests.support import serving as support
 from tests.support.events import enrolment, medication, vitals
@@ -239,3 +239,27 @@ def test_a_first_dose_known_late_brings_dropped_readings_back(house: House, tria
     assert house.bytes() == live
     verdicts = [verdict.verdict for verdict in replay(Prediction.objects.values_list("pk", flat=True))]
     assert verdicts == ["identical", "identical"]
+
+
+def test_an_emptied_valkey_is_noticed_and_filled_from_bronze(house: House, trial: Trial) -> None:
+    house.send("simulator-history", *history("P1"))
+    house.send("device", ("patient-vitals", vitals("P1") | {"timestamp": ago(0)}))
+    run_until(house.loop(), Prediction.objects.exists)
+    before = house.bytes()
+    house.bronze()
+    house.send("device", ("patient-vitals", vitals("P1", heart_rate=88) | {"timestamp": ago(0)}))
+
+    loop = house.loop()
+    emptied: list[float] = []
+
+    def watch() -> bool:
+        if not emptied and Prediction.objects.count() == 2:
+            house.store.client.flushdb()
+            emptied.append(time.monotonic())
+        return bool(emptied) and house.store.whole() and "DEMO/P1" in house.store.patients()
+
+    run_until(loop, watch)
+    again = house.store.windows(["DEMO/P1"])["DEMO/P1"]
+    assert len(again.facts) >= len(unpack(before["DEMO/P1"]).facts)
+    run_until(house.loop(), lambda: house.store.windows(["DEMO/P1"])["DEMO/P1"].watermark["patient-vitals"][2] == 121)
+    assert Prediction.objects.count() >= 2
