@@ -28,6 +28,7 @@ from ml.training.tracking import EXPERIMENT, MODEL_NAME, Recorded, Tracker
 from ml.training.train import Epoch, Trained, TrainingConfig, train
 
 STEPS = 100
+DEFAULTS = TrainingConfig()
 
 
 def tell(**message: Any) -> None:
@@ -67,10 +68,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--out", type=Path, help="write bundle and evaluation into this folder, too")
     made.add_argument("--folds", type=int, help="grouped cross-validation beside (default: 5 for a finished trial)")
     made.add_argument("--seed", type=int, default=1)
-    made.add_argument("--epochs", type=int, default=TrainingConfig.epochs)
-    made.add_argument("--learning-rate", type=float, default=TrainingConfig.learning_rate)
-    made.add_argument("--batch-size", type=int, default=TrainingConfig.batch_size)
-    made.add_argument("--dropout-rate", type=float, default=TrainingConfig.dropout_rate)
+    made.add_argument("--epochs", type=int, default=DEFAULTS.epochs)
+    made.add_argument("--learning-rate", type=float, default=DEFAULTS.learning_rate)
+    made.add_argument("--batch-size", type=int, default=DEFAULTS.batch_size)
+    made.add_argument("--dropout-rate", type=float, default=DEFAULTS.dropout_rate)
     return made
 
 

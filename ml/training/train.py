@@ -35,7 +35,10 @@ class TrainingConfig:
     """What a training run depends on beside its rows.
 
     `positive_weight` None = as many times as there are negatives for one positive (class weights); `clip` bounds the
-    standardised inputs; `weight_decay` and `input_noise` (SD of Gaussian noise on the inputs) hold overfitting back.
+    standardised inputs. Against overfitting: `relevance_power` (see `relevance`; 0 = off), `input_noise` (SD of Gaussian
+    noise on the inputs) and `weight_decay`. Their values were chosen on five simulated trials, six grouped folds each:
+    share of the oracle's AUROC above chance 0.965; with noise of 0.5 alone 0.959, gradient boosting 0.957, logistic
+    regression 0.951.
     """
 
     seed: int = 1
@@ -47,8 +50,9 @@ class TrainingConfig:
     patience: int = 5
     positive_weight: float | None = None
     weight_decay: float = 0.0
-    input_noise: float = 0.5
-    clip: float = 4.0
+    input_noise: float = 0.3
+    relevance_power: float = 2.0
+    clip: float = 6.0
 
     def __post_init__(self) -> None:
         if len(self.hidden_layers) != 2 or min(self.hidden_layers) < 1:
@@ -114,21 +118,41 @@ def build(features: int, config: TrainingConfig) -> nn.Sequential:
     )
 
 
-def weights_of(model: nn.Sequential) -> dict[str, NDArray[np.float32]]:
-    """The weights as `ml.scoring` names them."""
+def auroc_of(label: NDArray[Any], score: Float) -> float:
+    """Area under the ROC curve; NaN where there is one class only."""
+    ranked = Ranked.of(np.asarray(label, dtype=np.float64), score)
+    return float(measures.auroc(*ranked.groups(np.ones((1, len(ranked.label)))))[0])
+
+
+def relevance(x: NDArray[np.float32], y: NDArray[np.float32], power: float) -> NDArray[np.float32]:
+    """A factor [f] for each input: |2 AUROC − 1| of that input alone on the training rows, to a power, root mean square 1.
+
+    Training on inputs so scaled is a penalty that falls on inputs the less they say alone: most of the features carry
+    nothing in a given study, and a few hundred events cannot teach that. The factors are multiplied into the first
+    layer's weights afterwards, so that scoring knows nothing of them.
+    """
+    alone = np.zeros(x.shape[1])
+    for column in range(x.shape[1]):
+        values = x[:, column].astype(np.float64)
+        if np.ptp(values) > 0:
+            alone[column] = abs(2 * auroc_of(y, values) - 1)
+    factor = alone**power
+    size = np.sqrt((factor**2).mean())
+    if not size > 0:
+        return np.ones(x.shape[1], np.float32)
+    return np.asarray(factor / size, dtype=np.float32)
+
+
+def weights_of(model: nn.Sequential, factor: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """The weights as `ml.scoring` names them, for inputs that are not scaled by `factor`."""
     layers = [layer for layer in model if isinstance(layer, nn.Linear)]
     found = {}
     for position, layer in enumerate(layers, start=1):
         found[f"w{position}"] = layer.weight.detach().numpy().copy()
         found[f"b{position}"] = layer.bias.detach().numpy().copy()
+    found["w1"] = found["w1"] * factor
     found["w3"] = found["w3"].reshape(-1)
     return found
-
-
-def auroc_of(label: NDArray[Any], score: Float) -> float:
-    """Area under the ROC curve; NaN where there is one class only."""
-    ranked = Ranked.of(np.asarray(label, dtype=np.float64), score)
-    return float(measures.auroc(*ranked.groups(np.ones((1, len(ranked.label)))))[0])
 
 
 def fit_network(
@@ -146,8 +170,9 @@ def fit_network(
         positives = float(y.sum())
         weight = config.positive_weight if config.positive_weight is not None else (len(y) - positives) / positives
         loss_of = nn.BCEWithLogitsLoss(pos_weight=torch.tensor(float(weight)))
-        rows, labels = torch.from_numpy(x), torch.from_numpy(y)
-        val_rows, val_labels = torch.from_numpy(x_val), torch.from_numpy(y_val)
+        factor = relevance(x, y, config.relevance_power)
+        rows, labels = torch.from_numpy(x * factor), torch.from_numpy(y)
+        val_rows, val_labels = torch.from_numpy(x_val * factor), torch.from_numpy(y_val)
         history: list[Epoch] = []
         best, since = 0, 0
         for number in range(1, config.epochs + 1):
@@ -171,7 +196,7 @@ def fit_network(
                 val_loss,
                 auroc_of(y, logits.numpy().astype(np.float64)),
                 auroc_of(y_val, val_logits.numpy().astype(np.float64)),
-                weights_of(model),
+                weights_of(model, factor),
             )
             history.append(epoch)
             report(epoch)
