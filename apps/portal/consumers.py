@@ -34,6 +34,7 @@ class TrialConsumer(AsyncJsonWebsocketConsumer):
     """
 
     joined: str = ""
+    flush_task: asyncio.Task[None] | None = None
 
     async def connect(self) -> None:
         await self.accept()  # a refusal before acceptance reaches the page as a nameless error; the code says which
@@ -43,7 +44,7 @@ class TrialConsumer(AsyncJsonWebsocketConsumer):
             await self.close(code=CLOSE_CODES[SIGNED_OUT])
             return
         self.user_id, self.session_key = user.pk, session.session_key
-        self.waiting, self.last_notice, self.flush_task = 0, 0.0, None
+        self.waiting, self.last_notice = 0, 0.0
         if not await self._allowed():
             await self.close(code=CLOSE_CODES[NO_ACCESS])
             return
@@ -54,7 +55,7 @@ class TrialConsumer(AsyncJsonWebsocketConsumer):
 
     async def disconnect(self, code: int) -> None:  # noqa: ARG002 - the framework hands it
         watch.remove(self)
-        if getattr(self, "flush_task", None) is not None:
+        if self.flush_task is not None:
             self.flush_task.cancel()
         if self.joined:
             await self.channel_layer.group_discard(self.joined, self.channel_name)

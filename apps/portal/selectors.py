@@ -94,20 +94,13 @@ def board_rows(viewer: Viewer, *, site: str = "", query: str = "") -> list[Board
     with connection.cursor() as cursor:
         cursor.execute(sql, given)
         rows = cursor.fetchall()
-    return [
-        BoardRow(
-            *row[:11],
-            reasons=row[11] or [],
-            top_factors=_json(row[12]) or [],
-            created_at=row[13],
-            earlier_as_of=row[14],
-            earlier_probability=row[15],
-            earlier_level=row[16],
-            vital_at=row[17],
-            signs=dict(zip(PARAMETERS, row[18:], strict=True)),
-        )
-        for row in rows
-    ]
+    return [_board_row(row) for row in rows]
+
+
+def _board_row(row: tuple[Any, ...]) -> BoardRow:
+    values: list[Any] = [*row[:18], dict(zip(PARAMETERS, row[18:], strict=True))]
+    values[11], values[12] = values[11] or [], _json(values[12]) or []
+    return BoardRow(*values)
 
 
 def signs_since(viewer: Viewer) -> datetime:
@@ -117,7 +110,11 @@ def signs_since(viewer: Viewer) -> datetime:
 
 def signs_in_force(viewer: Viewer, patient: str) -> dict[str, Any]:
     """The newest fresh value of each NEWS2 parameter of one patient; None where there is none."""
-    given = {"patient": patient, "fresh": signs_since(viewer), "now": viewer.now + timedelta(seconds=60)}
+    given: dict[str, Any] = {
+        "patient": patient,
+        "fresh": signs_since(viewer),
+        "now": viewer.now + timedelta(seconds=60),
+    }
     with connection.cursor() as cursor:
         cursor.execute(SIGNS_IN_FORCE.replace("p.key", "%(patient)s"), given)
         return dict(zip(PARAMETERS, cursor.fetchone(), strict=True))
@@ -147,7 +144,8 @@ def sparks(viewer: Viewer, patients: list[str], span: timedelta) -> dict[str, li
             WHERE patient_id = p.key AND as_of <= m.t AND as_of > m.t - %(reach)s ORDER BY as_of DESC, id DESC LIMIT 1) n ON true"""
     found: dict[str, list[float | None]] = {key: [None] * SPARK_SAMPLES for key in patients}
     with connection.cursor() as cursor:
-        cursor.execute(sql, {"patients": patients, "moments": moments, "reach": reach})
+        given: dict[str, Any] = {"patients": patients, "moments": moments, "reach": reach}
+        cursor.execute(sql, given)
         for key, place, probability in cursor.fetchall():
             found[key][place - 1] = probability
     return found

@@ -12,7 +12,7 @@ from apps.accounts.permissions import VisibleSites
 from apps.core import clock
 from apps.patients import selectors as patients
 from apps.patients.models import Trial
-from apps.portal.presenters import words
+from apps.portal.zones import zone
 from ml.profile import StudyProfile
 
 
@@ -72,5 +72,5 @@ def viewer_of(user: User, trial_id: str) -> Viewer:
         personal=_personal_sites(user, trial.pk),
         blinded=permissions.is_blinded(user, trial, blinded_study=profile.blinded),
         now=study_now(profile),
-        zone=words.zone(zones.pop() if len(zones) == 1 else "UTC"),
+        zone=zone(zones.pop() if len(zones) == 1 else "UTC"),
     )

@@ -265,9 +265,12 @@ function drawBar(chart, bar, middle) {
   if (bar.label) {
     const start = Math.max(from, bbox.left) + 6 * one;
     const room = Math.min(from + width, bbox.left + bbox.width) - start;
-    const inside = room > 9 * one * bar.label.length * 0.75;
-    text(ctx, bar.label, inside ? start : from + width + (bar.to === null ? 11 : 6) * one, middle + 0.5 * one,
-      { colour: inside && bar.grade ? `--on-grade-${bar.grade}` : "--text", weight: 600 });
+    const wide = 6.5 * one * bar.label.length;
+    const after = from + width + (bar.to === null ? 11 : 6) * one;
+    const style = { weight: 600, colour: "--text" };
+    if (room > wide) text(ctx, bar.label, start, middle + 0.5 * one, { ...style, colour: bar.grade ? `--on-grade-${bar.grade}` : "--text" });
+    else if (after + wide < bbox.left + bbox.width) text(ctx, bar.label, after, middle + 0.5 * one, style);
+    else text(ctx, bar.label, from - 5 * one, middle + 0.5 * one, { ...style, align: "right", halo: "--surface" });
   }
 }
 

@@ -188,7 +188,7 @@ def row(data: BoardRow, viewer: Viewer, samples: list[float | None], sort: str) 
         spark=marks.spark(samples, level, profile, span_words(viewer)),
         change=change,
         was=marks.was(level, data.earlier_level, data.earlier_as_of, where) if data.as_of else None,
-        news2=news2.of_signs(data.signs) if data.vital_at else None,
+        news2=news2.of_signs(data.signs),
         reason=reason,
         reason_more=more,
         remedy=remedy,

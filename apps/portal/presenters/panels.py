@@ -124,7 +124,7 @@ def ticks_of(low: float, high: float) -> list[float]:
         if nice >= span / 3
     )
     first = -(-low // step) * step
-    marks = []
+    marks: list[float] = []
     while first <= high + 1e-9 and len(marks) < 4:
         marks.append(round(first, 6))
         first += step
@@ -162,7 +162,8 @@ def risk_panel(predictions: list[Prediction], viewer: Viewer, line: Timeline) ->
     x, y, thinned = thin(
         [epoch(one.as_of) for one in scored], [round((one.probability or 0.0) * 100, 2) for one in scored]
     )
-    marks, before = [], None
+    marks: list[dict[str, Any]] = []
+    before = None
     for one in predictions:
         version = one.model_version.version
         if before is not None and version != before:

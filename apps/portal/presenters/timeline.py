@@ -50,7 +50,7 @@ class Timeline:
         count = (last - first).days + 1
         step = max(1, -(-count // MOST_LABELS))
         step = next((nice for nice in (1, 2, 5, 7, 14, 28, 56, 91, 182, 364) if nice >= step), step)
-        ticks = []
+        ticks: list[dict[str, Any]] = []
         for place in range(0, count, step):
             midnight = self._midnight(first + timedelta(days=place))
             middle = midnight + timedelta(hours=12) if step == 1 else midnight
@@ -68,7 +68,7 @@ class Timeline:
     def _hours(self) -> list[dict[str, Any]]:
         local = self.start.astimezone(self.zone)
         moment = local.replace(minute=0, second=0, microsecond=0)
-        ticks = []
+        ticks: list[dict[str, Any]] = []
         while moment <= self.end:
             if moment.hour % 6 == 0 and moment >= self.start:
                 midnight = moment.hour == 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from ml.profile import StudyProfile
 
@@ -16,14 +16,6 @@ MISSING = "--"
 NBSP = "\u00a0"
 MINUS = "\u2212"
 LEVEL_ORDER = ("critical", "high", "moderate", "low", "indeterminate")
-
-
-def zone(name: str | None) -> ZoneInfo:
-    """The named time zone; UTC where the name is unknown."""
-    try:
-        return ZoneInfo(name or "UTC")
-    except (ZoneInfoNotFoundError, ValueError):
-        return ZoneInfo("UTC")
 
 
 def zone_words(moment: datetime, where: ZoneInfo) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.views import View
 
 from apps.accounts import permissions
+from apps.accounts.models import User
 from apps.core.errors import DomainError, Malformed
 from apps.portal.frame import frame
 from apps.portal.viewer import Viewer, viewer_of
@@ -44,7 +45,7 @@ class PortalView(View):
                 trial_id = kwargs["trial"]
                 _readable(request, kwargs)
                 self._admit(request, trial_id)
-                self.viewer = viewer_of(request.user, trial_id)  # type: ignore[arg-type]
+                self.viewer = viewer_of(cast("User", request.user), trial_id)
             response = super().dispatch(request, *args, **kwargs)
         except DomainError as error:
             response = error_page(request, error)
@@ -67,7 +68,7 @@ class PortalView(View):
                 "frame": frame(viewer.user, viewer.trial, section=self.section, blinded=viewer.blinded),
             } | context
         elif self.request.user.is_authenticated:
-            context = {"frame": frame(self.request.user, None)} | context  # type: ignore[arg-type]
+            context = {"frame": frame(self.request.user, None)} | context
         return render(self.request, template, context, status=status)
 
     def part(self, template: str, context: dict[str, Any]) -> HttpResponse:
@@ -100,5 +101,5 @@ def error_page(request: HttpRequest, error: DomainError) -> HttpResponse:
         "status_code": error.status,
     }
     if request.user.is_authenticated:
-        context["frame"] = frame(request.user, None)  # type: ignore[arg-type]
+        context["frame"] = frame(request.user, None)
     return render(request, "portal/error.html", context, status=error.status)

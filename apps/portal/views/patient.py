@@ -15,13 +15,14 @@ from apps.patients import selectors as patients
 from apps.patients.models import Patient
 from apps.portal import patient_selectors as read
 from apps.portal import selectors
-from apps.portal.presenters import factors, words
+from apps.portal.presenters import factors
 from apps.portal.presenters import patient as present
 from apps.portal.presenters.panels import axis_panel, risk_panel, vitals_panel
 from apps.portal.presenters.record_panels import events_panel, labs_panel, medications_panel
 from apps.portal.presenters.status import status
 from apps.portal.presenters.timeline import timeline, zoom_bar
 from apps.portal.views.base import PortalView
+from apps.portal.zones import zone
 
 
 class PatientView(PortalView):
@@ -35,7 +36,7 @@ class PatientView(PortalView):
         found = patients.patient(self.viewer.trial.pk, patient_id)
         permissions.check(self.viewer.user, "view_patient", trial=self.viewer.trial, site=found.site_id)
         # everything on this page is told in the time of the patient's site
-        self.viewer = replace(self.viewer, zone=words.zone(found.site.timezone if found.site else "UTC"))
+        self.viewer = replace(self.viewer, zone=zone(found.site.timezone if found.site else "UTC"))
         return found
 
     def now(self, patient: Patient) -> dict[str, Any]:
@@ -45,14 +46,14 @@ class PatientView(PortalView):
         earlier = read.prediction_before(patient, prediction.as_of - timedelta(hours=4)) if prediction else None
         vitals = read.newest_vitals(viewer, patient)
         labs = read.newest_by_analyte(viewer, patient)
-        scored = prediction is not None and prediction.probability is not None
+        why = None
+        if prediction is not None and prediction.probability is not None:
+            ages = present.ages(vitals, labs)
+            why = factors.why(prediction.probability, prediction.top_factors, viewer, patient.site_id, ages)
+        signs = selectors.signs_in_force(viewer, patient.pk)
         return {
-            "now": present.now_card(viewer, prediction, earlier, selectors.signs_in_force(viewer, patient.pk)),
-            "why": factors.why(
-                prediction.probability, prediction.top_factors, viewer, patient.site_id, present.ages(vitals, labs)
-            )
-            if scored
-            else None,  # type: ignore[union-attr,arg-type]
+            "now": present.now_card(viewer, prediction, earlier, signs),
+            "why": why,
             "sources": present.sources(prediction, viewer.zone),
         }
 

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from apps.portal.presenters import words
+from apps.portal.zones import zone
 from ml.profile import StudyProfile
 
 PROFILE = StudyProfile(trial_id="T")
@@ -64,17 +65,17 @@ def test_an_age_grows_coarser_as_it_grows(seconds: float | None, text: str) -> N
 
 def test_times_are_told_in_the_sites_zone_with_its_name() -> None:
     summer, winter = datetime(2026, 7, 1, 12, tzinfo=UTC), datetime(2026, 12, 1, 12, tzinfo=UTC)
-    brussels = words.zone("Europe/Brussels")
+    brussels = zone("Europe/Brussels")
     assert words.when(summer, brussels) == "1 Jul 14:00"
     assert words.zone_words(summer, brussels) == "CEST (UTC+2)"
     assert words.zone_words(winter, brussels) == "CET (UTC+1)"
-    assert words.zone_words(winter, words.zone("UTC")) == "UTC"
-    assert words.zone_words(winter, words.zone("Asia/Kolkata")) == "IST (UTC+5:30)"
-    assert words.zone("not/a zone").key == "UTC"
+    assert words.zone_words(winter, zone("UTC")) == "UTC"
+    assert words.zone_words(winter, zone("Asia/Kolkata")) == "IST (UTC+5:30)"
+    assert zone("not/a zone").key == "UTC"
 
 
 def test_study_days_have_no_day_zero() -> None:
-    utc, first = words.zone("UTC"), date(2026, 3, 1)
+    utc, first = zone("UTC"), date(2026, 3, 1)
     assert [words.study_day(datetime(2026, 3, day, 12, tzinfo=UTC), first, utc) for day in (1, 2)] == [1, 2]
     assert words.study_day(datetime(2026, 2, 28, 23, 59, tzinfo=UTC), first, utc) == -1
     assert words.study_day(datetime(2026, 2, 28, 23, 59, tzinfo=UTC), None, utc) is None
