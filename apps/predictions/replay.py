@@ -18,9 +18,10 @@ from apps.predictions.models import Prediction
 from apps.predictions.serving import Serving, load_bundle
 from apps.registry.models import ModelVersion
 from ml.features import compare, from_bytes
-from ml.lake.bronze import events_of_patients
+from ml.lake import LakeError
+from ml.lake.bronze import BronzeLine, events_of_patients
 from ml.profile import StudyProfile
-from ml.scoring import fingerprint
+from ml.scoring import BundleError, fingerprint
 
 TOLERANCE = 1e-12
 MOST_PATIENTS = 50
@@ -29,7 +30,8 @@ MOST_PATIENTS = 50
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`identical`, `equal within 1e-12 on another processor or build`, `different` or `not replayable`, with details."""
+    """`identical`, `equal within 1e-12 on another processor or build`, `different`, `not proven`
+    (bronze or the model's files are not what was claimed or signed for) or `not replayable`, with details."""
 
     prediction: UUID
     verdict: str
@@ -61,18 +63,39 @@ def tasks(predictions: Iterable[UUID]) -> list[Task]:
     ]
 
 
-def answers_again(work: Sequence[Task]) -> Iterator[tuple[Task, Answer]]:
-    """Each question answered once more, from claimed bronze objects and the model's bundle."""
+def answers_again(work: Sequence[Task]) -> Iterator[tuple[Task, Answer | str]]:
+    """Each question answered once more, from claimed bronze objects and the model's bundle, both checked against their
+    digests; where that cannot be, a sentence that says why."""
+    verified: set[str] = set()
     groups: dict[tuple[UUID, UUID], list[Task]] = {}
     for task in work:
         groups.setdefault((task.model_version, task.profile_version), []).append(task)
     for (model, profile), members in groups.items():
-        serving = _serving(model, profile)
+        try:
+            serving = _serving(model, profile)
+        except (BundleError, LakeError) as error:
+            yield from ((task, str(error)) for task in members)
+            continue
         for round_ in _rounds(members):
-            lines = events_of_patients(lake(), {task.question.patient: task.question.watermark for task in round_})
-            for task in round_:
-                facts = facts_from_lines(lines.pop(task.question.patient), serving.profile)
-                yield task, answer([task.question], facts, serving)[0]
+            for task, lines in _events(round_, verified):
+                if isinstance(lines, str):
+                    yield task, lines
+                else:
+                    yield task, answer([task.question], facts_from_lines(lines, serving.profile), serving)[0]
+
+
+def _events(tasks: Sequence[Task], verified: set[str]) -> Iterator[tuple[Task, list[BronzeLine] | str]]:
+    """Each task's events, read together; where bronze is not whole, each alone, so that one loss spoils no other."""
+    try:
+        watermarks = {task.question.patient: task.question.watermark for task in tasks}
+        found = events_of_patients(lake(), watermarks, verified=verified)
+        yield from ((task, found.pop(task.question.patient)) for task in tasks)
+    except LakeError as error:
+        if len(tasks) == 1:
+            yield tasks[0], str(error)
+            return
+        for task in tasks:
+            yield from _events([task], verified)
 
 
 def _rounds(members: Sequence[Task]) -> Iterator[list[Task]]:
@@ -97,7 +120,10 @@ def replay(predictions: Iterable[UUID]) -> Iterator[Verdict]:
         for row in Prediction.objects.filter(pk__in=[t.prediction for t in work]).select_related("not_replayable")
     }
     for task, again in answers_again(work):
-        yield _judge(stored[task.prediction], again)
+        if isinstance(again, str):
+            yield _unanswered(stored[task.prediction], again)
+        else:
+            yield _judge(stored[task.prediction], again)
 
 
 def _serving(model: UUID, profile: UUID) -> Serving:
@@ -108,11 +134,17 @@ def _serving(model: UUID, profile: UUID) -> Serving:
         model_version=model,
         label=str(version),
         silent=False,
-        bundle=load_bundle(version.bundle_path),
+        bundle=load_bundle(version),
         profile=StudyProfile.from_json(row.body),
         profile_version=profile,
         stamp="replay",
     )
+
+
+def _unanswered(before: Prediction, why: str) -> Verdict:
+    if hasattr(before, "not_replayable"):
+        return Verdict(before.pk, "not replayable", (before.not_replayable.reason,))
+    return Verdict(before.pk, "not proven", (why,))
 
 
 def _judge(before: Prediction, again: Answer) -> Verdict:

@@ -11,11 +11,18 @@ import time
 from dataclasses import dataclass
 from uuid import UUID
 
+import structlog
+
 from apps.core.lake import lake
 from apps.patients import selectors as patients
 from apps.registry import selectors as registry
+from apps.registry.models import ModelVersion
+from ml.features import NAMES
+from ml.lake import LakeError
 from ml.profile import StudyProfile
-from ml.scoring import Bundle
+from ml.scoring import Bundle, BundleError
+
+log = structlog.get_logger(__name__)
 
 CHECK_SECONDS = 0.5
 """How long a loaded version may be used without asking for the stamp."""
@@ -67,18 +74,27 @@ def _refresh(trial_id: str, old: Serving | None) -> Serving | None:
     stamp = f"{model.version.pk}/{model.silent}/{row.digest}"
     if old is not None and old.stamp == stamp:
         return old
+    try:
+        bundle = load_bundle(model.version)
+    except (BundleError, LakeError) as error:
+        # what two people signed for is not what lies there: better no answer than one of another model
+        log.error("model_not_served", trial=trial_id, model=str(model.version), error=str(error))
+        return None
     return Serving(
         trial_id=trial_id,
         model_version=model.version.pk,
         label=str(model.version),
         silent=model.silent,
-        bundle=load_bundle(model.bundle_path),
+        bundle=bundle,
         profile=StudyProfile.from_json(row.body),
         profile_version=row.pk,
         stamp=stamp,
     )
 
 
-def load_bundle(path: str) -> Bundle:
-    """The bundle at a folder of the lake."""
-    return Bundle.load_from_lake(lake(), path)
+def load_bundle(version: ModelVersion) -> Bundle:
+    """The bundle of a registered version. BundleError where its files are not those that were registered and signed for,
+    or were made for other features; LakeError where they are not there."""
+    return Bundle.load_from_lake(
+        lake(), version.bundle_path, digest=version.digests.get("bundle", ""), names=tuple(NAMES)
+    )

@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 BronzeLine = dict[str, Any]
+_ALTERED = "{} is not what was claimed: its SHA-256 differs."
 Watermark = Mapping[str, Sequence[Any]]
 """Topic → [topic id, partition, offset]: up to there a patient's events had been applied. A patient's messages lie in
 one partition of a topic; should a foreign producer have put some elsewhere, those stand under ``<topic>@<partition>``."""
@@ -224,7 +225,7 @@ class Batch:
             return b""
         data = self.lake.get(self.claim.object)
         if hashlib.sha256(data).hexdigest() != self.claim.object_sha256:
-            raise LakeError(f"{self.claim.object} is not what was claimed: its SHA-256 differs.")
+            raise LakeError(_ALTERED.format(self.claim.object))
         return data
 
     def lines(self) -> list[BronzeLine]:
@@ -298,11 +299,14 @@ def _must_hold(lake: Lake, topic: str, known: Sequence[Chain], limits: Sequence[
             )
 
 
-def events_of_patients(lake: Lake, watermarks: Mapping[str, Watermark]) -> dict[str, list[BronzeLine]]:
+def events_of_patients(
+    lake: Lake, watermarks: Mapping[str, Watermark], *, verified: set[str] | None = None
+) -> dict[str, list[BronzeLine]]:
     """The messages of several patients ("trial/patient"), each up to their own watermark; earlier epochs count whole.
 
     By (topic, epoch, partition, offset). LakeError where a watermark lies behind what bronze holds: the prediction it
-    stands on cannot be replayed.
+    stands on cannot be replayed. With ``verified`` (names of objects that have been looked at already; grows) every other
+    object is read whole and must be what was claimed, else LakeError names it.
     """
     found: dict[str, list[BronzeLine]] = {patient: [] for patient in watermarks}
     topics = sorted({name.partition("@")[0] for watermark in watermarks.values() for name in watermark})
@@ -326,9 +330,20 @@ def events_of_patients(lake: Lake, watermarks: Mapping[str, Watermark]) -> dict[
             for claim in chain_claims(lake, chain):
                 if claim.start > highest:
                     break
-                for patient in wanted.keys() & claim.index.keys():
+                here = wanted.keys() & claim.index.keys()
+                if here and verified is not None:
+                    _verify(lake, claim, verified)
+                for patient in here:
                     found[patient].extend(_patient_lines(lake, claim, patient, wanted[patient]))
     return found
+
+
+def _verify(lake: Lake, claim: Claim, verified: set[str]) -> None:
+    if claim.object is None or claim.object in verified:
+        return
+    if hashlib.sha256(lake.get(claim.object)).hexdigest() != claim.object_sha256:
+        raise LakeError(_ALTERED.format(claim.object))
+    verified.add(claim.object)
 
 
 def _patient_lines(lake: Lake, claim: Claim, patient: str, limit: int) -> Iterator[BronzeLine]:
