@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float = NDArray[np.float64]
-CHUNK_ROWS = 64
+CHUNK_ROWS = 8
 """Rows worked on at once, so that the intermediates stay in the processor's cache. It changes no bit."""
 
 
