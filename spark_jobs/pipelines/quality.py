@@ -58,9 +58,11 @@ def _day(one: dict[str, Any]) -> dict[str, Any]:
 
 
 def _totals(days: list[dict[str, Any]]) -> dict[str, int]:
+    raised = [(part["rule"], part["count"]) for one in days for part in one["flags"]]
     return {
         "messages": sum(part["count"] for one in days for part in one["messages"]),
         "quarantined": sum(part["count"] for one in days for part in one["quarantine"]),
-        "flagged": sum(part["count"] for one in days for part in one["flags"]),
+        "flagged": sum(count for rule, count in raised if not rule.startswith("filled_")),
+        "filled": sum(count for rule, count in raised if rule.startswith("filled_")),
         "duplicates": sum(part["count"] for one in days for part in one["duplicates"]),
     }
