@@ -67,7 +67,7 @@ def _argv(step: Step, context: Context) -> list[str]:
 
 def _command(step: Step, context: Context, report: Any, progress: Progress) -> Context:
     """Start the program; its stdout is JSON lines of progress and, last, of outcome; stderr goes to the log."""
-    process = subprocess.Popen(  # noqa: S603 - our own modules, arguments as a list
+    process = subprocess.Popen(
         _argv(step, context),
         cwd=settings.BASE_DIR,
         stdout=subprocess.PIPE,

@@ -9,7 +9,7 @@ from ml.contracts.signs import CONSCIOUSNESS, SIGNS
 
 SCHEMA_VERSION = "1"
 MAX_MESSAGE_BYTES = 65_536
-ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$"
+ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$"
 DRUG_ABSENT = "a study that did not record it sends null"
 
 

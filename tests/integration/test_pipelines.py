@@ -53,11 +53,11 @@ def programme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A program that tells progress, says a line, and ends as its option says."""
     (tmp_path / "programme_of_a_test.py").write_text(
         "import sys\n"
-        "print('{\"step\": \"reading\", \"done\": 1, \"of\": 4}')\n"
+        'print(\'{"step": "reading", "done": 1, "of": 4}\')\n'
         "print('a line for the log')\n"
         "if '--fail' in sys.argv:\n"
         "    sys.exit('the disk is full')\n"
-        "print('{\"outcome\": {\"rows\": 7}}')\n"
+        'print(\'{"outcome": {"rows": 7}}\')\n'
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     return "programme_of_a_test"
@@ -80,7 +80,9 @@ def test_a_program_tells_progress_log_and_outcome(programme: str) -> None:
 
 def test_a_program_that_fails_is_quoted(programme: str) -> None:
     with pytest.raises(StepFailed, match="the disk is full"):
-        run_steps(Job("j", "J", "", (Step("p", "It runs", module=programme, options=("fail",)),)), {"fail": "yes"}, Heard())
+        run_steps(
+            Job("j", "J", "", (Step("p", "It runs", module=programme, options=("fail",)),)), {"fail": "yes"}, Heard()
+        )
 
 
 def test_a_run_goes_from_waiting_to_success_with_its_trail(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,11 +96,19 @@ def test_a_run_goes_from_waiting_to_success_with_its_trail(monkeypatch: pytest.M
     assert actions == ["job.requested", "job.started", "job.succeeded"]
 
 
-@pytest.mark.parametrize(("step", "error", "cure"), [("refuse", "The number is odd.", "Choose an even one."), ("stumble", "KeyError", "log")])
+@pytest.mark.parametrize(
+    ("step", "error", "cure"), [("refuse", "The number is odd.", "Choose an even one."), ("stumble", "KeyError", "log")]
+)
 def test_a_failed_run_says_why_and_can_be_run_again(
     monkeypatch: pytest.MonkeyPatch, step: str, error: str, cure: str
 ) -> None:
-    job = Job("bad", "Bad", "", (Step("s", "It is tried", call=f"tests.integration.test_pipelines:{step}"),), needs_trial=False)
+    job = Job(
+        "bad",
+        "Bad",
+        "",
+        (Step("s", "It is tried", call=f"tests.integration.test_pipelines:{step}"),),
+        needs_trial=False,
+    )
     monkeypatch.setitem(jobs.JOBS, "bad", job)
     run = execution.execute(by=BY, run=services.request(by=BY, job="bad"))
     assert run.state == JobRun.State.FAILED

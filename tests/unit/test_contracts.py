@@ -97,6 +97,8 @@ def test_a_column_nobody_knows_does_no_harm() -> None:
         ({"heart_rate": ...}, ("schema_anyOf", "")),
         ({"patient_id": ""}, ("schema_pattern", "patient_id")),
         ({"patient_id": "a\x00b"}, ("schema_pattern", "patient_id")),
+        ({"patient_id": "a/b"}, ("schema_pattern", "patient_id")),
+        ({"trial_id": "a/b"}, ("schema_pattern", "trial_id")),
         ({"patient_id": "x" * 65}, ("schema_maxLength", "patient_id")),
         ({"consciousness": "X"}, ("schema_enum", "consciousness")),
         ({"retracted": "yes"}, ("schema_type", "retracted")),
