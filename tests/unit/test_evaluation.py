@@ -235,6 +235,26 @@ def test_gates_name_the_number_and_say_what_holds_a_model_back():
     assert may_serve(gates(ONE, good))
 
 
+@pytest.mark.parametrize(
+    ("gain", "outcome", "held"),
+    [
+        ({"value": 0.001, "low": -0.02, "high": 0.02}, "met", False),
+        ({"value": -0.005, "low": -0.03, "high": 0.02}, "not judged", False),
+        ({"value": -0.03, "low": -0.05, "high": -0.01}, "not met", True),
+        ({"value": -0.005, "low": None, "high": None}, "not met", True),
+        ({"value": None}, "not judged", True),
+    ],
+)
+def test_a_loss_to_a_strong_baseline_counts_where_chance_cannot_explain_it(gain, outcome, held):
+    verdict = judge(Gate("gain", "gain_on_logistic", ">=", 0.0, "gain"), gain)
+    assert (verdict.outcome, verdict.holds_back) == (outcome, held)
+
+
+def test_a_model_must_be_above_the_schedule_by_its_number():
+    gate = Gate("gain", "gain_on_day_arm_dose", ">", 0.0, "gain")
+    assert judge(gate, {"value": -0.001, "low": -0.1, "high": 0.1}).holds_back
+
+
 def test_a_missing_number_holds_a_model_back():
     verdicts = {verdict.name: verdict for verdict in gates(ONE, {**BODY, "comparisons": {}})}
     assert (verdicts["gain_on_logistic"].outcome, verdicts["gain_on_logistic"].holds_back) == ("not judged", True)
