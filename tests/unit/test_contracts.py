@@ -159,7 +159,7 @@ def test_every_spelling_means_one_analyte() -> None:
     for analyte in ANALYTES:
         for spelling in (analyte.name, analyte.loinc, *analyte.synonyms):
             found = analyte_of(f" {spelling.lower()} ")
-            assert found is not None and found.name == analyte.name, spelling
+            assert found is analyte, spelling
 
 
 #: analyte, from, to its canonical unit: published factors (AJKD and JAMA tables), each to within 0.5 %.

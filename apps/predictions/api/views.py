@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import orjson
 from django.http import HttpRequest, HttpResponse
@@ -59,10 +60,10 @@ PROBLEMS = {
 class Api(APIView):
     """What every view of the API shares: keys only, strict JSON, problem documents."""
 
-    authentication_classes = (ApiKeyAuthentication,)
+    authentication_classes: Sequence[Any] = (ApiKeyAuthentication,)
     parser_classes = (StrictJsonParser,)
-    throttle_classes = (KeyThrottle,)
-    permission_classes = (HasScope,)
+    throttle_classes: Sequence[Any] = (KeyThrottle,)
+    permission_classes: Sequence[Any] = (HasScope,)
     required_scope: ClassVar[str] = ""
 
     def get_exception_handler(self) -> Any:
@@ -90,7 +91,7 @@ class PredictView(Api):
     def post(self, request: ApiRequest) -> Response:
         """Ask for one patient's risk in the next 24 hours. The prediction and its audit event are stored first."""
         began = time.perf_counter()
-        key: ApiKey = request.auth
+        key = cast("ApiKey", request.auth)
         asked = PredictRequest(data=request.data)
         asked.is_valid(raise_exception=True)
         trial_id = str(key.trial_id)
