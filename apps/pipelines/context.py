@@ -11,6 +11,7 @@ from django.conf import settings
 
 from apps.core import clock
 from apps.patients import selectors as patients
+from ml.simulation import state_path
 
 
 def git_commit() -> str:
@@ -72,4 +73,7 @@ def base_context(trial: str | None) -> dict[str, Any]:
         path.write_text(json.dumps(profile.to_json(), sort_keys=True))
         now = profile.replay_time if profile.replay_time is not None else int(clock.now().timestamp())
         context |= {"trial": trial, "profile": str(path), "as-of": now}
+        hazard = state_path(Path(settings.VAR_DIR), trial).with_name(f"hazard-{trial}.parquet")
+        if profile.simulated and hazard.is_file():
+            context["hazard"] = str(hazard)  # the simulator's true risk: what the best possible model would know
     return context
