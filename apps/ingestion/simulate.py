@@ -31,7 +31,7 @@ BEHIND_SECONDS = 120
 """Further behind the clock than this, messages go out as backfill: they were not known just now."""
 BLOCK_SECONDS = 600
 SAVE_SECONDS = 5
-SHOWN_AT_ONCE = 4
+SHOWN_AT_ONCE = 6
 """So many planned deteriorations must be under way when the live part starts; else more are planned."""
 
 Progress = Callable[[int, float], None]

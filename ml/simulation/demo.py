@@ -17,13 +17,13 @@ from ml.simulation.tables import SHIFTS, STUDY_TREATMENTS, SYNDROMES
 
 CALM_BELOW = 0.045
 MINUTE = 60
-WORSE_EVERY = 6 * MINUTE
-WORSE_BEFORE = 66 * MINUTE
-WORSE_AFTER = 54 * MINUTE
-"""From so long before to so long after the moment, somebody starts to get worse every six minutes. Means over an hour
-need half an hour to follow, so what is to be seen at the moment must have begun before it."""
+WORSE_EVERY = 8 * MINUTE
+WORSE_BEFORE = 132 * MINUTE
+WORSE_AFTER = 52 * MINUTE
+"""From so long before to so long after the moment, somebody starts to get worse every eight minutes. A forecast made
+of means over hours follows an hour or two behind, so what is to be seen at the moment must have begun before it."""
 RECOVERIES = 3
-SEVERITY = 2.0
+SEVERITY = 2.2
 
 
 def plan_demo(config: SimulationConfig, moment: int, *, earliest: int | None = None) -> SimulationConfig:
@@ -67,7 +67,7 @@ def plan_demo(config: SimulationConfig, moment: int, *, earliest: int | None = N
 def unfolding(config: SimulationConfig, moment: int) -> int:
     """How many planned deteriorations will show within the ten minutes after `moment`."""
     return sum(
-        plan.rise_hours < 2 and moment - WORSE_BEFORE <= plan.start <= moment - 10 * MINUTE for plan in config.planned
+        plan.rise_hours < 2 and moment - WORSE_BEFORE <= plan.start <= moment - 20 * MINUTE for plan in config.planned
     )
 
 

@@ -28,7 +28,7 @@ HAZARD = 1.4
 """Events a day at severity 1."""
 LAG = 16 * HOUR
 """The body shows it before the event comes."""
-ACUTE_SHARE = 0.14
+ACUTE_SHARE = 0.24
 SEVERITY_LOW, SEVERITY_SPAN = 0.55, 0.75
 LONGEST = 150 * HOUR
 """No natural episode lasts longer, its hazard included."""

@@ -30,10 +30,18 @@ PARTS = (vital_messages, lab_messages, event_messages, context_messages, dose_me
 class Simulator:
     """A configured simulation. Its patients are drawn once; `messages` may be asked for any spans in any order."""
 
-    def __init__(self, config: SimulationConfig, *, chunk: int = CHUNK) -> None:
+    def __init__(
+        self, config: SimulationConfig, *, chunk: int = CHUNK, first: int = 0, last: int | None = None
+    ) -> None:
+        """Patients `first` to `last` (exclusive; None = all)."""
         self.config = config
-        self.chunks: list[Cohort] = [cohort(config, first, first + chunk) for first in range(0, config.patients, chunk)]
-        self._key = [f"{config.trial_id}/{name}" for part in self.chunks for name in part.patient_id]
+        end = config.patients if last is None else min(last, config.patients)
+        self.chunks: list[Cohort] = [cohort(config, at, min(at + chunk, end)) for at in range(first, end, chunk)]
+        self._key = {
+            position: f"{config.trial_id}/{name}"
+            for part in self.chunks
+            for position, name in zip(part.position.tolist(), part.patient_id, strict=True)
+        }
 
     def messages(self, first: int, last: int) -> Iterator[Message]:
         """Messages known in [first, last) seconds since 1970, in order; made a day (of many patients: less) at a time.

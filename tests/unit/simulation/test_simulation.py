@@ -168,7 +168,7 @@ def test_the_show_is_planned_in_calm_patients_and_stands_in_the_config() -> None
     config = SimulationConfig(origin=ORIGIN, seed=2, patients=200, days=60)
     moment = ORIGIN + 60 * DAY + 7 * HOUR
     planned = plan_demo(config, moment)
-    assert unfolding(planned, moment) >= 4
+    assert unfolding(planned, moment) >= 6
     assert len({p.patient for p in planned.planned}) == len(planned.planned)
     assert SimulationConfig.from_json(planned.to_json()) == planned
     people = cohort(planned)
