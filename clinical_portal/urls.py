@@ -6,6 +6,7 @@ import importlib.util
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
 
 #: (module with urlpatterns, prefix); the portal comes last since it owns the root.
 MOUNTS = (
@@ -23,6 +24,8 @@ def _exists(module: str) -> bool:
 
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    # one way to change a password, the audited one
+    path("admin/password_change/", RedirectView.as_view(pattern_name="portal:password")),
     path("admin/", admin.site.urls),
     *(path(prefix, include(module)) for module, prefix in MOUNTS if _exists(module)),
 ]

@@ -192,4 +192,4 @@ def _trial_id(trial: Trial | str | None) -> str | None:
 
 
 def _labels(action: str) -> list[str]:
-    return [ROLES[name].label.lower() for name in sorted(PERMISSIONS[action].roles)]
+    return [ROLES[name].label for name in sorted(PERMISSIONS[action].roles)]

@@ -18,6 +18,8 @@ from apps.accounts.models import RoleGrant, User
 from apps.core import clock
 
 LOOK_EVERY_SECONDS = 0.8
+#: A page that hears nothing for three beats holds a dead connection (a sleeping laptop, a lost network) and says so.
+LOOKS_BETWEEN_BEATS = 12
 
 
 class Watched(Protocol):
@@ -28,6 +30,8 @@ class Watched(Protocol):
     session_key: str
 
     async def close_for(self, reason: str) -> None: ...
+
+    async def beat(self) -> None: ...
 
 
 SIGNED_OUT, NO_ACCESS = "signed_out", "no_access"
@@ -51,11 +55,16 @@ class AccessWatch:
         self.connections.discard(connection)
 
     async def _look(self) -> None:
+        looks = 0
         while self.connections:
             await asyncio.sleep(LOOK_EVERY_SECONDS)
+            looks += 1
             for connection, reason in await verdicts(list(self.connections)):
                 self.connections.discard(connection)
                 await connection.close_for(reason)
+            if looks % LOOKS_BETWEEN_BEATS == 0:
+                for connection in list(self.connections):
+                    await connection.beat()
 
 
 @database_sync_to_async

@@ -27,10 +27,10 @@ SECONDS_BETWEEN_NOTICES = 1.0
 
 
 class TrialConsumer(AsyncJsonWebsocketConsumer):
-    """``/ws/trials/<trial>/``: hello, then at most one notice a second.
+    """``/ws/trials/<trial>/``: hello, then at most one notice a second, and a beat every ten.
 
     Sends {type: "hello" | "changed", now, newest, late_after, patients}: times in seconds since 1970, ``patients`` how
-    many were scored since the last notice (a number, since who they are depends on who asks).
+    many were scored since the last notice (a number, since who they are depends on who asks). A beat is {type, now}.
     """
 
     joined: str = ""
@@ -72,6 +72,10 @@ class TrialConsumer(AsyncJsonWebsocketConsumer):
     async def close_for(self, reason: str) -> None:
         """The person may not stay."""
         await self.close(code=CLOSE_CODES[reason])
+
+    async def beat(self) -> None:
+        """Says that the connection stands, so that silence means something."""
+        await self.send_json({"type": "beat", "now": clock.now().timestamp()})
 
     async def _flush(self) -> None:
         await asyncio.sleep(max(0.0, SECONDS_BETWEEN_NOTICES - (time.monotonic() - self.last_notice)))

@@ -254,6 +254,14 @@ def examples() -> dict[str, Any]:
             [[Cell("12 Oct 08:30"), Cell("253", True, True)], [Cell("11 Oct 08:30"), Cell("41", True)]],
         ),
         "empty_table": Table("Empty example", [Column("Taken"), Column("ALT U/L", True)], []),
-        "head": {"bands": ["30", "75"], "spark_words": SPAN, "arm_words": "arm masked"},
+        "head": {
+            "bands": ["30", "75"],
+            "spark_words": SPAN,
+            "arm_words": "arm masked",
+            "change_words": "Points in 4 h,",
+            "change_more": "earlier level",
+            "age_words": "Age of score,",
+            "age_more": "of last vital",
+        },
         "levels": [(level, words.rule(level, PROFILE)) for level in words.LEVEL_ORDER],
     }

@@ -35,22 +35,22 @@ def newest_prediction(viewer: Viewer, patient: Patient) -> Prediction | None:
     return found.order_by("-as_of", "-id").first()
 
 
-def prediction_before(patient: Patient, moment: datetime) -> Prediction | None:
-    """The score in force at a moment, not older than two days then."""
-    found = Prediction.objects.filter(patient=patient, as_of__lte=moment, as_of__gt=moment - timedelta(days=2))
+def prediction_before(viewer: Viewer, patient: Patient, moment: datetime) -> Prediction | None:
+    """The score in force at a moment: not older then than the horizon it speaks of."""
+    oldest = moment - timedelta(hours=viewer.profile.horizon_hours)
+    found = Prediction.objects.filter(patient=patient, as_of__lte=moment, as_of__gt=oldest)
     return found.order_by("-as_of", "-id").first()
 
 
-def newest_vitals(viewer: Viewer, patient: Patient) -> VitalSigns | None:
-    """The newest set of vital signs."""
-    return VitalSigns.objects.filter(_known(viewer), patient=patient).order_by("-event_time").first()
+def newest_vitals(viewer: Viewer, patient: Patient, at: datetime) -> VitalSigns | None:
+    """The newest set of vital signs at a moment."""
+    return VitalSigns.objects.filter(_known(viewer, at), patient=patient).order_by("-event_time").first()
 
 
-def newest_by_analyte(viewer: Viewer, patient: Patient) -> dict[str, LabResult]:
-    """The newest result of every analyte, in one query."""
-    found = (
-        LabResult.objects.filter(_known(viewer), patient=patient).exclude(analyte="").order_by("analyte", "-event_time")
-    )
+def newest_by_analyte(viewer: Viewer, patient: Patient, at: datetime) -> dict[str, LabResult]:
+    """The newest result of every analyte at a moment, in one query."""
+    found = LabResult.objects.filter(_known(viewer, at), patient=patient).exclude(analyte="")
+    found = found.order_by("analyte", "-event_time")
     return {row.analyte: row for row in found.distinct("analyte")}
 
 
@@ -62,13 +62,17 @@ def first_dose(viewer: Viewer, patient: Patient) -> datetime | None:
 
 
 def span(viewer: Viewer, patient: Patient) -> tuple[datetime | None, datetime | None]:
-    """First and last moment of anything recorded of the patient."""
-    moments: list[datetime] = []
-    for model in (VitalSigns, LabResult):
-        found = model.objects.filter(_known(viewer), patient=patient).aggregate(
-            first=Min("event_time"), last=Max("event_time")
-        )
-        moments += [moment for moment in found.values() if moment is not None]
+    """First and last moment of what was recorded of the patient in the study. A medicine or condition of before it
+    moves neither: it may have begun decades ago."""
+    known = Q(patient=patient) & _known(viewer)
+    both = {"first": Min("event_time"), "last": Max("event_time")}
+    found = [
+        VitalSigns.objects.filter(known).aggregate(**both),
+        LabResult.objects.filter(known).aggregate(**both),
+        AdverseEvent.objects.filter(known).aggregate(last=Max("event_time"), end=Max("end_time")),
+        Medication.objects.filter(known, study_dose=True).aggregate(**both, end=Max("end_time")),
+    ]
+    moments = [min(moment, viewer.now) for ends in found for moment in ends.values() if moment is not None]
     if patient.enrolled_at:
         moments.append(patient.enrolled_at)
     return (min(moments), max(moments)) if moments else (None, None)
@@ -95,6 +99,6 @@ def record(viewer: Viewer, patient: Patient, start: datetime, end: datetime) -> 
     )
 
 
-def _known(viewer: Viewer) -> Q:
-    """The version of each record that holds, as far as it was known at the study's now."""
-    return Q(superseded=False, retracted=False, event_time__lte=viewer.now + timedelta(seconds=60))
+def _known(viewer: Viewer, at: datetime | None = None) -> Q:
+    """The version of each record that holds, of what had happened at the study's now, or ``at``."""
+    return Q(superseded=False, retracted=False, event_time__lte=(at or viewer.now) + timedelta(seconds=60))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,10 +24,11 @@ EARLIER = timedelta(hours=4)
 #: The newest value of each NEWS2 parameter that the study still takes for fresh: consciousness and oxygen are noted
 #: more rarely than pulse and pressure, and a set of signs may hold some of them only.
 _NEWEST = "(array_agg({0} ORDER BY event_time DESC) FILTER (WHERE {0}::text <> ''))[1] AS {0}"
+#: ``end`` is put in by who asks: the moment as of which the signs count.
 SIGNS_IN_FORCE = f"""
     SELECT {", ".join(_NEWEST.format(name) for name in PARAMETERS)}
     FROM patients_vitalsigns
-    WHERE patient_id = p.key AND event_time > %(fresh)s AND event_time <= %(now)s
+    WHERE patient_id = p.key AND event_time > {{end}} - %(stale)s AND event_time <= {{end}} + interval '60 seconds'
       AND NOT superseded AND NOT retracted"""  # noqa: S608 - only names from a table are put in
 
 
@@ -60,8 +62,10 @@ def board_rows(viewer: Viewer, *, site: str = "", query: str = "") -> list[Board
     where = ["p.trial_id = %(trial)s"]
     given: dict[str, Any] = {
         "trial": viewer.trial.pk,
+        "stands": EARLIER + stands_for(viewer),
+        "at": viewer.now,
         "now": viewer.now + timedelta(seconds=60),
-        "fresh": signs_since(viewer),
+        "stale": signs_stand(viewer),
     }
     if not viewer.sites.everything:
         where.append("p.site_id = ANY(%(sites)s)")
@@ -72,6 +76,8 @@ def board_rows(viewer: Viewer, *, site: str = "", query: str = "") -> list[Board
     if query:
         where.append("p.patient_id ILIKE %(query)s")
         given["query"] = "%" + query.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    # signs count as of now; in a finished trial as of the patient's own last score
+    end = "%(at)s" if viewer.live else "coalesce(n.as_of, %(at)s)"
     sql = f"""
         SELECT p.key, p.patient_id, p.site_id, coalesce(s.site_id, ''), coalesce(s.timezone, 'UTC'), p.arm_name, p.enrolled_at,
                n.id, n.as_of, n.probability, n.level, n.reasons, n.top_factors, n.created_at,
@@ -83,13 +89,13 @@ def board_rows(viewer: Viewer, *, site: str = "", query: str = "") -> list[Board
             WHERE patient_id = p.key AND as_of <= %(now)s ORDER BY as_of DESC, id DESC LIMIT 1) n ON true
         LEFT JOIN LATERAL (
             SELECT as_of, probability, level FROM predictions_prediction
-            WHERE patient_id = p.key AND as_of <= n.as_of - interval '4 hours' AND as_of > n.as_of - interval '2 days'
+            WHERE patient_id = p.key AND as_of <= n.as_of - interval '4 hours' AND as_of > n.as_of - %(stands)s
             ORDER BY as_of DESC, id DESC LIMIT 1) e ON true
         LEFT JOIN LATERAL (
             SELECT event_time FROM patients_vitalsigns
             WHERE patient_id = p.key AND event_time <= %(now)s AND NOT superseded AND NOT retracted
             ORDER BY event_time DESC LIMIT 1) v ON true
-        LEFT JOIN LATERAL ({SIGNS_IN_FORCE}) w ON true
+        LEFT JOIN LATERAL ({SIGNS_IN_FORCE.format(end=end)}) w ON true
         WHERE {" AND ".join(where)} ORDER BY p.patient_id"""  # noqa: S608 - only names from this file are put in
     with connection.cursor() as cursor:
         cursor.execute(sql, given)
@@ -103,20 +109,21 @@ def _board_row(row: tuple[Any, ...]) -> BoardRow:
     return BoardRow(*values)
 
 
-def signs_since(viewer: Viewer) -> datetime:
-    """Vital signs older than this no longer stand for the patient: the study's own limit."""
-    return viewer.now - timedelta(hours=viewer.profile.vitals_stale_hours)
+def signs_stand(viewer: Viewer) -> timedelta:
+    """How long vital signs stand for a patient: the study's own limit."""
+    return timedelta(hours=viewer.profile.vitals_stale_hours)
 
 
-def signs_in_force(viewer: Viewer, patient: str) -> dict[str, Any]:
+def stands_for(viewer: Viewer) -> timedelta:
+    """How long a score stands: it speaks of its horizon, and of nothing later."""
+    return timedelta(hours=viewer.profile.horizon_hours)
+
+
+def signs_in_force(viewer: Viewer, patient: str, last: datetime | None = None) -> dict[str, Any]:
     """The newest fresh value of each NEWS2 parameter of one patient; None where there is none."""
-    given: dict[str, Any] = {
-        "patient": patient,
-        "fresh": signs_since(viewer),
-        "now": viewer.now + timedelta(seconds=60),
-    }
+    given: dict[str, Any] = {"patient": patient, "stale": signs_stand(viewer), "end": viewer.moment_of(last)}
     with connection.cursor() as cursor:
-        cursor.execute(SIGNS_IN_FORCE.replace("p.key", "%(patient)s"), given)
+        cursor.execute(SIGNS_IN_FORCE.format(end="%(end)s").replace("p.key", "%(patient)s"), given)
         return dict(zip(PARAMETERS, cursor.fetchone(), strict=True))
 
 
@@ -124,27 +131,29 @@ def _json(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
-def sparks(viewer: Viewer, patients: list[str], span: timedelta) -> dict[str, list[float | None]]:
-    """For each patient the probability in force at 41 equally spaced moments of the span that ends now; None = none.
-
-    One query of index look-ups: its cost grows with patients shown, not with predictions kept.
+def sparks(viewer: Viewer, ends: Mapping[str, datetime], span: timedelta) -> dict[str, list[float | None]]:
+    """For each patient the probability in force at 41 equally spaced moments of the span that ends at ``ends``; None =
+    none. One query of index look-ups: its cost grows with patients shown, not with predictions kept.
     """
-    if not patients:
+    if not ends:
         return {}
     step = span / (SPARK_SAMPLES - 1)
-    moments = [viewer.now - step * back for back in range(SPARK_SAMPLES - 1, -1, -1)]
-    # a score older than three steps (or a day and a half) no longer stands for that moment
-    reach = max(step * 3, timedelta(hours=36) if not viewer.live else timedelta(hours=6))
     sql = """
         SELECT p.key, m.place, n.probability
-        FROM unnest(%(patients)s::text[]) AS p(key)
-        CROSS JOIN unnest(%(moments)s::timestamptz[]) WITH ORDINALITY AS m(t, place)
+        FROM unnest(%(patients)s::text[], %(ends)s::timestamptz[]) AS p(key, last)
+        CROSS JOIN unnest(%(before)s::interval[]) WITH ORDINALITY AS m(ago, place)
         LEFT JOIN LATERAL (
             SELECT probability FROM predictions_prediction
-            WHERE patient_id = p.key AND as_of <= m.t AND as_of > m.t - %(reach)s ORDER BY as_of DESC, id DESC LIMIT 1) n ON true"""
-    found: dict[str, list[float | None]] = {key: [None] * SPARK_SAMPLES for key in patients}
+            WHERE patient_id = p.key AND as_of <= p.last - m.ago AND as_of > p.last - m.ago - %(reach)s
+            ORDER BY as_of DESC, id DESC LIMIT 1) n ON true"""
+    found: dict[str, list[float | None]] = {key: [None] * SPARK_SAMPLES for key in ends}
     with connection.cursor() as cursor:
-        given: dict[str, Any] = {"patients": patients, "moments": moments, "reach": reach}
+        given: dict[str, Any] = {
+            "patients": list(ends),
+            "ends": list(ends.values()),
+            "before": [step * back for back in range(SPARK_SAMPLES - 1, -1, -1)],
+            "reach": max(step, stands_for(viewer)),
+        }
         cursor.execute(sql, given)
         for key, place, probability in cursor.fetchall():
             found[key][place - 1] = probability

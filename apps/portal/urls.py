@@ -14,6 +14,7 @@ urlpatterns = [
     path("", board.Home.as_view(), name="home"),
     path("sign-in/", access.SignIn.as_view(), name="sign_in"),
     path("sign-out/", access.SignOut.as_view(), name="sign_out"),
+    path("password/", access.Password.as_view(), name="password"),
     path("help/", access.Help.as_view(), name="help"),
     path("gallery/", gallery.Gallery.as_view(), name="gallery"),
     path(TRIAL, board.Board.as_view(), name="board"),

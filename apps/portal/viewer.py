@@ -39,6 +39,11 @@ class Viewer:
         """False for a finished trial: nothing new will come."""
         return self.profile.replay_time is None
 
+    def moment_of(self, last: datetime | None) -> datetime:
+        """When a patient's ages are counted from: now, or in a finished trial their own ``last`` moment. Patients of a
+        finished trial left it years apart: one clock for all would call each of them years old."""
+        return self.now if self.live or last is None else min(last, self.now)
+
 
 def study_now(profile: StudyProfile) -> datetime:
     """The clock, or the replay date of a finished trial."""

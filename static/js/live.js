@@ -6,6 +6,7 @@ import { corner } from "./page.js";
 const CLOSED_SIGNED_OUT = 4401;
 const CLOSED_NO_ACCESS = 4403;
 const LONGEST_WAIT = 30;
+const SILENCE = 30;                                 // seconds without a word, when a beat comes every ten: the connection is dead
 
 export class Live {
   /** onChange(): fetch what is new; called after a notice, after a reconnect and when a pause ends. */
@@ -28,22 +29,30 @@ export class Live {
     this.lostAt = null;
     this.nextTry = null;
     this.ended = false;
+    this.heard = Date.now();
     this.pauseButton.addEventListener("click", () => this.togglePause());
     this.retryButton.addEventListener("click", () => this.connect());
     addEventListener("pagehide", () => { this.ended = true; this.socket?.close(); });
     addEventListener("pageshow", (event) => { if (event.persisted) { this.ended = false; this.connect(); } });
+    addEventListener("offline", () => this.lose());
+    addEventListener("online", () => { if (!this.connected && !this.ended) this.connect(); });
     this.connect();
-    this.timer = setInterval(() => this.show(), 1000);
+    this.timer = setInterval(() => this.look(), 1000);
   }
 
   now() { return Date.now() / 1000 + this.skew; }
 
+  // A half-open connection closes nothing and says nothing: the absence of beats does.
+  look() {
+    if (this.connected && Date.now() - this.heard > SILENCE * 1000) this.lose();
+    this.show();
+  }
+
   connect() {
     clearTimeout(this.retry);
+    this.heard = Date.now();
     this.nextTry = null;
-    const previous = this.socket;
-    this.socket = null;
-    previous?.close();
+    this.silence();
     const socket = new WebSocket(new URL(this.line.dataset.socket, location.href.replace(/^http/, "ws")));
     this.socket = socket;
     socket.addEventListener("message", (event) => { if (socket === this.socket) this.receive(JSON.parse(event.data)); });
@@ -51,6 +60,7 @@ export class Live {
   }
 
   receive(notice) {
+    this.heard = Date.now();
     this.skew = notice.now - Date.now() / 1000;
     if (notice.newest) this.newest = Math.max(this.newest || 0, notice.newest);
     if (notice.late_after) this.lateAfter = notice.late_after;
@@ -74,6 +84,8 @@ export class Live {
 
   lose(code) {
     if (this.ended) return;
+    clearTimeout(this.retry);
+    this.silence();
     if (this.connected || !this.lostAt) this.lostAt = this.lostAt || this.now();
     this.connected = false;
     const next = encodeURIComponent(location.pathname + location.search);
@@ -84,6 +96,12 @@ export class Live {
     this.nextTry = this.now() + wait;
     this.retry = setTimeout(() => this.connect(), wait * 1000);
     this.show();
+  }
+
+  silence() {
+    const socket = this.socket;
+    this.socket = null;                             // whatever it still says belongs to the past
+    socket?.close();
   }
 
   end(text, link) {

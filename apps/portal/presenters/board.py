@@ -17,7 +17,7 @@ from apps.portal.viewer import Viewer
 #: Rows of a lane that stand open; the rest is one click away ("show all"). Critical and high are never cut.
 LANE_LIMITS = {"critical": None, "high": None, "moderate": 60, "low": 12, "indeterminate": 20}
 LANE_WORDS = {level: level.capitalize() for level in words.LEVEL_ORDER}
-SORTS = {"risk": "highest risk", "change": "rise in 4 h", "subject": "subject", "vital": "oldest vital signs"}
+SORTS = {"risk": "highest risk", "change": "biggest rise", "subject": "subject", "vital": "oldest vital signs"}
 LIVE_SPAN, FINISHED_SPAN = timedelta(days=5), timedelta(days=60)
 
 
@@ -124,7 +124,13 @@ def span_of(viewer: Viewer) -> timedelta:
 
 def span_words(viewer: Viewer) -> str:
     """The same in words."""
-    return f"Last {span_of(viewer).days} days"
+    return f"{'Last' if viewer.live else 'Own last'} {span_of(viewer).days} days"
+
+
+def ends(data: Iterable[BoardRow], viewer: Viewer, keys: Iterable[str]) -> dict[str, datetime]:
+    """Where the sparkline of each of these patients ends: now, or in a finished trial at their own last score."""
+    wanted = set(keys)
+    return {one.key: viewer.moment_of(one.as_of) for one in data if one.key in wanted}
 
 
 def slug(patient_id: str) -> str:
@@ -147,7 +153,7 @@ def _reason(row: BoardRow, viewer: Viewer) -> tuple[str, str, str]:
 
 def row(data: BoardRow, viewer: Viewer, samples: list[float | None], sort: str) -> Row:
     """One strip."""
-    profile, now = viewer.profile, viewer.now
+    profile, now, live = viewer.profile, viewer.now, viewer.live
     level = words.level(data.level)
     change = marks.change(data.probability, data.earlier_probability)
     moved = (
@@ -187,17 +193,17 @@ def row(data: BoardRow, viewer: Viewer, samples: list[float | None], sort: str) 
         axis=marks.axis(data.probability, level, profile),
         spark=marks.spark(samples, level, profile, span_words(viewer)),
         change=change,
-        was=marks.was(level, data.earlier_level, data.earlier_as_of, where) if data.as_of else None,
+        was=marks.was(level, data.earlier_level, data.earlier_as_of, data.as_of, where) if data.as_of else None,
         news2=news2.of_signs(data.signs),
         reason=reason,
         reason_more=more,
         remedy=remedy,
-        score_age=words.age(score_seconds),
-        score_epoch=int(data.as_of.timestamp()) if data.as_of and viewer.live else None,
-        score_old=viewer.live and score_seconds is not None and score_seconds > max(3600, 4 * profile.cadence_seconds),
-        vital_age=words.age(vital_seconds),
-        vital_epoch=int(data.vital_at.timestamp()) if data.vital_at and viewer.live else None,
-        vital_old=viewer.live and vital_seconds is not None and vital_seconds > profile.vitals_stale_hours * 3600,
+        score_age=words.age(score_seconds) if live else words.day(data.as_of, where, year=True),
+        score_epoch=int(data.as_of.timestamp()) if data.as_of and live else None,
+        score_old=live and score_seconds is not None and score_seconds > max(3600, 4 * profile.cadence_seconds),
+        vital_age=words.age(vital_seconds) if live else words.day(data.vital_at, where, year=True),
+        vital_epoch=int(data.vital_at.timestamp()) if data.vital_at and live else None,
+        vital_old=live and vital_seconds is not None and vital_seconds > profile.vitals_stale_hours * 3600,
         sort=round(order, 6),
         version=str(data.prediction_id or ""),
         moved=moved,
@@ -211,10 +217,13 @@ def order(rows: Iterable[Row], sort: str) -> list[Row]:
     return sorted(rows, key=lambda one: (-one.sort, one.subject))
 
 
-def headline(counts: dict[str, int], total: int) -> str:
-    """What waits, in words."""
+def headline(counts: dict[str, int], total: int, *, live: bool = True) -> str:
+    """What waits, in words; of a finished trial, how its patients left it."""
     if not total:
         return "No patients here"
+    if not live:
+        above = counts["critical"] + counts["high"]
+        return f"{above or 'None'} of {words.plural(total, 'patient')} {'were' if above > 1 else 'was'} high or critical at the last score"
     if counts["critical"]:
         verb = "is" if counts["critical"] == 1 else "are"
         return f"{counts['critical']} of {words.plural(total, 'patient')} {verb} critical"
@@ -223,8 +232,12 @@ def headline(counts: dict[str, int], total: int) -> str:
     return f"No patient of {total:,} is critical or high"
 
 
-def summary(rows: Iterable[BoardRow], profile_levels: dict[str, int]) -> str:
-    """How the last four hours went."""
+def summary(rows: Iterable[BoardRow], profile_levels: dict[str, int], *, live: bool = True) -> str:
+    """How the last four hours went; of a finished trial, what its rows stand for."""
+    unscored = profile_levels["indeterminate"]
+    if not live:
+        text = "Each row is one patient at the end of their own record; nothing moves any more."
+        return f"{text} {words.plural(unscored, 'patient')} could not be scored then." if unscored else text
     rank = {"low": 0, "moderate": 1, "high": 2, "critical": 3}
     worse = better = 0
     for one in rows:
@@ -232,13 +245,18 @@ def summary(rows: Iterable[BoardRow], profile_levels: dict[str, int]) -> str:
         if now in rank and before in rank and one.earlier_level:
             worse += rank[now] > rank[before]
             better += rank[now] < rank[before]
-    unscored = profile_levels["indeterminate"]
     moved = (
         f"In the last 4 h {worse or 'none'} moved up a level, {better or 'none'} down."
         if worse or better
         else "Nobody changed level in the last 4 h."
     )
     return f"{moved} {unscored} cannot be scored." if unscored else moved
+
+
+def _empty(level: str, *, live: bool) -> str:
+    if level == "indeterminate":
+        return "Every patient has a score." if live else "Every patient had a score."
+    return f"No patient is {level} now." if live else f"No patient was {level} at the last score."
 
 
 def board(
@@ -271,7 +289,7 @@ def board(
                 rule=words.rule(level, viewer.profile),
                 count=counts[level],
                 rows=shown,
-                empty="Every patient has a score." if level == "indeterminate" else f"No patient is {level} now.",
+                empty=_empty(level, live=viewer.live),
                 limit=limit,
                 more=more,
                 more_words=f"{more:,} more" if more else "",
@@ -281,8 +299,8 @@ def board(
     newest = max((one.created_at for one in data if one.created_at), default=None)
     query = filters.address()
     return Board(
-        headline=headline(counts, len(data)),
-        summary=summary(data, counts),
+        headline=headline(counts, len(data), live=viewer.live),
+        summary=summary(data, counts, live=viewer.live),
         lanes=lanes,
         total=len(data),
         since=newest.isoformat() if newest else "",
@@ -293,6 +311,10 @@ def board(
             "bands": [mark for mark in marks.band_marks(viewer.profile) if 20 <= float(mark) <= 80],
             "spark_words": span_words(viewer),
             "arm_words": "arm masked" if viewer.blinded else "arm",
+            "change_words": "Points in 4 h," if viewer.live else "Points since",
+            "change_more": "earlier level" if viewer.live else "the score before",
+            "age_words": "Age of score," if viewer.live else "Last score,",
+            "age_more": "of last vital" if viewer.live else "last vital",
         },
     )
 

@@ -100,8 +100,10 @@ def why(
     viewer: Viewer,
     site: str | None,
     ages: Mapping[str, datetime],
+    at: datetime,
 ) -> Why:
-    """The account of one score. ``ages``: newest time of each sign, analyte or record kind, for the age of a value."""
+    """The account of one score. ``ages``: newest time of each sign, analyte or record kind; a value's age is counted
+    from ``at``."""
     named = shown(top_factors, viewer, site)
     listed = {one["feature"] for one in named}
     rest = [one for one in top_factors if one.get("feature") not in listed]
@@ -110,7 +112,7 @@ def why(
     total = sum(float(one["contribution"]) for one in top_factors)
     baseline = probability - total
     widest = max([abs(float(one["contribution"])) for one in named] or [1.0]) or 1.0
-    bars = [_bar(one, widest, viewer, ages) for one in named]
+    bars = [_bar(one, widest, ages, at) for one in named]
     return Why(
         raises=[bar for bar in bars if bar.raises],
         lowers=[bar for bar in bars if not bar.raises],
@@ -122,13 +124,14 @@ def why(
     )
 
 
-def _bar(one: dict[str, Any], widest: float, viewer: Viewer, ages: Mapping[str, datetime]) -> Factor:
+def _bar(one: dict[str, Any], widest: float, ages: Mapping[str, datetime], at: datetime) -> Factor:
     said = feature_words.say(one["feature"], one.get("value"))
     newest = max((ages[source] for source in feature_words.sources(one["feature"]) if source in ages), default=None)
-    old = f", {words.age((viewer.now - newest).total_seconds())} old" if newest else ""
+    old = f"{words.age((at - newest).total_seconds())} old" if newest else ""
     contribution = float(one["contribution"])
     width = round(max(1.0, abs(contribution) / widest * BAR_WIDTH), 1)
-    return Factor(said.title, said.detail + old, contribution > 0, width, points(contribution))
+    detail = ", ".join(part for part in (said.detail, old) if part)
+    return Factor(said.title, detail, contribution > 0, width, points(contribution))
 
 
 def indeterminate(reasons: list[str]) -> Untold:

@@ -172,11 +172,17 @@ def _count(phrase: str, sentence: str) -> Callable[[Feature, float], Said]:
     return say
 
 
-def _flag(title: str) -> Callable[[Feature, float], Said]:
+def within(name: str) -> str:
+    """A subject's name inside a sentence: ``systolic pressure``, but ``SpO₂``."""
+    return name if name[:2].isupper() or name == SUBJECTS["spo2"] else name[:1].lower() + name[1:]
+
+
+def _flag(title: str, false: str) -> Callable[[Feature, float], Said]:
     def say(feature: Feature, value: float) -> Said:
-        name = title.format(subject=subject(feature.subject), window=window(feature))
-        shown = "yes" if value else "no"
-        return Said(name, shown, name if value else f"{name}: no")
+        given = {"subject": subject(feature.subject), "window": window(feature)}
+        given["inside"] = within(given["subject"])
+        said = (title if value else false).format(**given)
+        return Said(said, "", said)
 
     return say
 
@@ -202,11 +208,11 @@ WORDINGS: dict[str | tuple[str, str], Callable[[Feature, float], Said]] = {
     "days_since_last": _days,
     "current": _latest,
     "instability": _count("Instability of the vital signs", "Vital signs {n} SD away from own baseline in sum"),
-    "missing": _flag("No {subject} measured in {window}"),
-    "none_within": _flag("No laboratory result in {window}"),
+    "missing": _flag("No {inside} measured in {window}", "{subject} measured in the last {window}"),
+    "none_within": _flag("No laboratory result in {window}", "Laboratory results in the last {window}"),
     "interacting_pairs": _count("Pairs of interacting medicines", "{n} pairs of interacting medicines"),
-    "interacting_class": _flag("High-priority interaction of medicines"),
-    "interacting_qt": _flag("Two medicines that prolong QT"),
+    "interacting_class": _flag("High-priority interaction of medicines", "No high-priority interaction of medicines"),
+    "interacting_qt": _flag("Two medicines that prolong QT", "No two medicines that prolong QT"),
     "missed": _count("Study doses missed in 7 days", "{n} study doses missed in {window}"),
     "active": _count("Medicines in use", "{n} medicines in use"),
     "new": _count("Medicines begun in 7 days", "{n} medicines begun in {window}"),

@@ -124,9 +124,16 @@ def change(now: float | None, earlier: float | None) -> Change | None:
     return Change(arrow, arrow_words, words.points(difference), size >= 10)
 
 
-def was(level: str, earlier_level: str | None, earlier_at: datetime | None, where: words.ZoneInfo) -> Was | None:
-    """The level four hours ago, where it was another."""
+def was(
+    level: str,
+    earlier_level: str | None,
+    earlier_at: datetime | None,
+    now_at: datetime,
+    where: words.ZoneInfo,
+) -> Was | None:
+    """The level before, where it was another, and when that was scored; the day stands there where it was another."""
     if not earlier_level or words.level(earlier_level) == level:
         return None
     key = words.level(earlier_level)
-    return Was(key, key, words.clock(earlier_at, where))
+    same_day = earlier_at is None or earlier_at.astimezone(where).date() == now_at.astimezone(where).date()
+    return Was(key, key, words.clock(earlier_at, where) if same_day else words.when(earlier_at, where))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -170,6 +171,7 @@ def risk_panel(predictions: list[Prediction], viewer: Viewer, line: Timeline) ->
             marks.append({"t": epoch(one.as_of), "label": f"model {before} → {version}"})
         before = version
     gaps = _gaps(predictions)
+    x, y = _broken(x, y, gaps, profile.horizon_hours * 3600)
     data = line.base() | {
         "x": x,
         "y": y,
@@ -233,6 +235,17 @@ def risk_panel(predictions: list[Prediction], viewer: Viewer, line: Timeline) ->
         name = words.percent(newest.probability, profile)
         latest = f"{words.level(newest.level)}, {words.when(newest.as_of, line.zone)}"
     return Panel("risk", horizon, sentence, [PanelRow("risk", data, sentence, name, latest)], table)
+
+
+def _broken(
+    x: list[int], y: list[float | None], gaps: list[list[int]], stands: int
+) -> tuple[list[int], list[float | None]]:
+    """The same points, the line lifted where no score could be given and where the last one no longer stands: a score
+    speaks of its horizon, ``stands`` seconds, and a line beyond would make an old one look fresh."""
+    lifts = [gap[0] for gap in gaps]
+    lifts += [before + stands for before, after in itertools.pairwise(x) if after - before > 1.5 * stands]
+    points = sorted([*zip(x, y, strict=True), *((moment, None) for moment in lifts)], key=lambda point: point[0])
+    return [moment for moment, _ in points], [value for _, value in points]
 
 
 def _gaps(predictions: list[Prediction]) -> list[list[int]]:
@@ -382,7 +395,6 @@ def _sign_row(
     newest = having[-1]
     now_out = any(outside(getattr(newest, entry.name), entry.reference_low, entry.reference_high) for entry in entries)
     latest = "/".join(words.number(getattr(newest, sign)) for sign in signs) + words.NBSP + words.unit(entries[0].unit)
-    age = words.age((line.now - newest.event_time).total_seconds())
     data = line.base() | {
         "x": x,
         "ys": lines,
@@ -395,5 +407,10 @@ def _sign_row(
     }
     span = f"{words.number(min(drawn))} to {words.number(max(drawn))}"
     return PanelRow(
-        "sign", data, f"{name}: {span} {words.unit(entries[0].unit)}", name, f"{latest}, {age} old", now_out
+        "sign",
+        data,
+        f"{name}: {span} {words.unit(entries[0].unit)}",
+        name,
+        f"{latest}, {line.age(newest.event_time)}",
+        now_out,
     ), now_out

@@ -57,6 +57,8 @@ class Now:
     age_epoch: int | None
     age: str
     old: bool
+    before_words: str = "Four hours before"
+    live: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Sources:
     replayable: bool
 
 
-def head(patient: Patient, viewer: Viewer, first_dose: datetime | None) -> Head:
+def head(patient: Patient, viewer: Viewer, first_dose: datetime | None, last: datetime | None) -> Head:
     """Name and facts; the arm only for who may see it."""
     site = patient.site
     where = viewer.zone
@@ -86,13 +88,14 @@ def head(patient: Patient, viewer: Viewer, first_dose: datetime | None) -> Head:
         f"{patient.age:g} years at enrolment" if personal and patient.age is not None else "",
         f"site {site.site_id}" if site else "no site",
     ]
-    day = words.study_day(viewer.now, first_dose.astimezone(where).date() if first_dose else None, where)
+    moment = viewer.moment_of(last)
+    day = words.study_day(moment, first_dose.astimezone(where).date() if first_dose else None, where)
     status = patient.get_status_display() or "Enrolled"
     facts = [
         Fact(
-            "Study day",
+            "Study day" if viewer.live else "Last study day",
             str(day).replace("-", words.MINUS) if day is not None else words.MISSING,
-            "day 1 = first dose" if day is not None else "no study dose yet",
+            f"day 1 = first dose{words.ended(moment, where, live=viewer.live)}" if day is not None else "no study dose",
         ),
         Fact("First dose", words.day(first_dose, where, year=True)),
         Fact("Enrolled", words.day(patient.enrolled_at, where, year=True)),
@@ -149,7 +152,7 @@ def now_card(
         )
     level = words.level(prediction.level)
     probability = prediction.probability
-    age = (viewer.now - prediction.as_of).total_seconds()
+    age = (viewer.moment_of(prediction.as_of) - prediction.as_of).total_seconds()
     untold = factors.indeterminate(prediction.reasons) if probability is None else factors.Untold("", "", "")
     return Now(
         level=level,
@@ -158,7 +161,7 @@ def now_card(
         horizon=f"in {profile.horizon_hours} h" if probability is not None else "no score",
         frequency=f"{words.frequency(probability)} patients like this" if probability is not None else "",
         axis=marks.axis(probability, level, profile),
-        scored=f"as of {words.when(prediction.as_of, where)} {words.zone_words(prediction.as_of, where)}",
+        scored=f"as of {words.when(prediction.as_of, where, year=not viewer.live)} {words.zone_words(prediction.as_of, where)}",
         model=f"model {prediction.model_version.version}",
         earlier=words.percent(earlier.probability, profile) if earlier else words.MISSING,
         earlier_level=words.level(earlier.level) if earlier else "",
@@ -171,6 +174,8 @@ def now_card(
         age_epoch=int(prediction.as_of.timestamp()) if viewer.live else None,
         age=words.age(age),
         old=viewer.live and age > max(3600, 4 * profile.cadence_seconds),
+        before_words="Four hours before" if viewer.live else "The score before",
+        live=viewer.live,
     )
 
 

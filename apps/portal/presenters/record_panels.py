@@ -139,8 +139,7 @@ def _lab_row(name: str, rows: list[LabResult], line: Timeline, colour: str) -> P
     if low is None and high is None:
         data["band"] = None
     place = f" ({words.number(low)}–{words.number(high)})" if low is not None and high is not None else ""
-    age = words.age((line.now - newest.event_time).total_seconds())
-    text = f"{words.with_unit(newest.value, newest.unit)}{place}, {age} old"
+    text = f"{words.with_unit(newest.value, newest.unit)}{place}, {line.age(newest.event_time)}"
     title = label(name)
     return PanelRow(
         "lab", data, f"{title}: {words.number(min(values))} to {words.number(max(values))} {unit}", title, text, is_out

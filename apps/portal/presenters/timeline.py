@@ -30,6 +30,7 @@ class Timeline:
     zone: ZoneInfo
     first_dose: date | None
     zoom: str
+    live: bool = True
 
     @property
     def range(self) -> list[int]:
@@ -38,7 +39,16 @@ class Timeline:
 
     def base(self) -> dict[str, Any]:
         """What every chart on this axis needs: range, ticks, now, zone."""
-        return {"range": self.range, "ticks": self.ticks(), "now": int(self.now.timestamp()), "zone": self.zone.key}
+        now = int(self.now.timestamp()) if self.live else None
+        return {"range": self.range, "ticks": self.ticks(), "now": now, "zone": self.zone.key}
+
+    def age(self, moment: datetime) -> str:
+        """``11 min old``; in a finished trial, where nothing is young or old, the day."""
+        return (
+            f"{words.age((self.now - moment).total_seconds())} old"
+            if self.live
+            else words.day(moment, self.zone, year=True)
+        )
 
     def ticks(self) -> list[dict[str, Any]]:
         """Midnights of the zone, and six-hour lines within a single day. ``mid`` is where a day's label stands."""
@@ -89,7 +99,10 @@ class Timeline:
 
     def words(self) -> str:
         """``8 Oct to 13 Oct``: the window in words."""
-        return f"{words.day(self.start, self.zone)} to {words.day(min(self.end, self.now), self.zone)}"
+        first, last = (
+            words.day(moment, self.zone, year=not self.live) for moment in (self.start, min(self.end, self.now))
+        )
+        return f"{first} to {last}"
 
 
 def timeline(
@@ -114,7 +127,7 @@ def timeline(
     start = end - length
     margin = length * 0.03 if end == now else timedelta(0)
     day = first_dose.astimezone(zone).date() if first_dose else None
-    return Timeline(start, end + margin, now, zone, day, zoom)
+    return Timeline(start, end + margin, now, zone, day, zoom, live)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,11 @@ def age(seconds: float | None) -> str:
     return f"{days} d {hours % 24} h" if hours % 24 and days < 3 else f"{days} d"
 
 
+def ended(moment: datetime, where: ZoneInfo, *, live: bool) -> str:
+    """``; last record 19 Mar 2013`` in a finished trial, nothing in a live one."""
+    return "" if live else f"; last record {day(moment, where, year=True)}"
+
+
 def percent(probability: float | None, profile: StudyProfile | None = None) -> str:
     """``62 %``; one decimal where rounding would show the number in another band than its level."""
     if probability is None:
@@ -85,11 +90,15 @@ def frequency(probability: float | None) -> str:
     """``about 6 of 10``: the probability as people count."""
     if probability is None:
         return ""
+    if probability > 0.99:
+        return "more than 99 of 100"
     for base in (10, 20, 50, 100):
         count = round(probability * base)
-        if count >= 1 and ((base == 10 and probability >= 0.1) or count >= 2 or base == 100):
+        # the smallest crowd in which the rounded count is no further than a tenth from what it stands for, nor everybody
+        if 1 <= count < base and abs(count / base - probability) <= 0.1 * min(probability, 1 - probability):
             return f"about {count} of {base}"
-    return "fewer than 1 of 100"
+    count = round(probability * 100)
+    return f"about {count} of 100" if count else "fewer than 1 of 100"
 
 
 def points(difference: float) -> str:

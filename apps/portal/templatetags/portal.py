@@ -62,3 +62,16 @@ def icon(name: str, size: int = 16, label: str = "") -> dict[str, Any]:
 def level_mark(level: str, size: str = "", label: str = "") -> dict[str, Any]:
     """The shape of a risk level (``critical`` … ``indeterminate``); its word stands beside it or in ``label``."""
     return {"level": level, "size": size, "label": label}
+
+
+@register.filter
+def schema_kind(about: dict[str, Any]) -> str:
+    """A field of an OpenAPI schema by its kind: ``string, uuid``, ``list of RiskFactor``, ``number or null``."""
+    parts = [about, *about.get("allOf", ()), *about.get("oneOf", ())]
+    name = next((part["$ref"].rpartition("/")[2] for part in parts if "$ref" in part), "")
+    kind = name or str(about.get("type", "anything"))
+    if kind == "array":
+        kind = f"list of {schema_kind(about.get('items', {}))}"
+    elif about.get("format"):
+        kind += f", {about['format']}"
+    return f"{kind} or null" if about.get("nullable") else kind

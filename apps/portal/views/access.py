@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-from django.contrib.auth import logout
+from django import forms
+from django.contrib import messages
+from django.contrib.auth import logout, update_session_auth_hash
 from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.password_validation import password_validators_help_texts
 from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 
+from apps.accounts import services
+from apps.accounts.models import User
+from apps.core.errors import DomainError
 from apps.portal.views.base import PUBLIC, SIGNED_IN, PortalView
 
 
@@ -42,6 +49,11 @@ class SignIn(LoginView):
         response.status_code = 401
         return response
 
+    def get_success_url(self) -> str:
+        """Whoever still has the password an administrator gave them chooses their own first."""
+        user = cast("User", self.request.user)
+        return reverse("portal:password") if user.must_change_password else super().get_success_url()
+
 
 class SignOut(PortalView):
     """Ends the session; by POST only, so that no link can do it."""
@@ -52,6 +64,55 @@ class SignOut(PortalView):
     def post(self, request: HttpRequest) -> HttpResponse:
         logout(request)
         return redirect("portal:sign_in")
+
+
+class PasswordForm(forms.Form):
+    """The old password, and the new one twice."""
+
+    old = forms.CharField(
+        label="Old password", strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "current-password"})
+    )
+    new = forms.CharField(
+        label="New password", strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
+    )
+    again = forms.CharField(
+        label="New password, once more", strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
+    )
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if given.get("new") != given.get("again"):
+            raise forms.ValidationError("The two new passwords are not the same.")
+        return given
+
+
+class Password(PortalView):
+    """Choose one's own password. Every other session of the person ends with it; this one goes on."""
+
+    action = SIGNED_IN
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return self._form(PasswordForm())
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = PasswordForm(request.POST)
+        if not form.is_valid():
+            return self._form(form, status=422)
+        try:
+            user = services.change_password(
+                by=cast("User", request.user), old=form.cleaned_data["old"], new=form.cleaned_data["new"]
+            )
+        except DomainError as error:
+            form.add_error(None, f"{error.message} {error.cure}".strip())
+            return self._form(form, status=error.status)
+        update_session_auth_hash(request, user)
+        messages.success(request, "Your password is changed. Wherever else you were signed in, you no longer are.")
+        return redirect("portal:home")
+
+    def _form(self, form: PasswordForm, *, status: int = 200) -> HttpResponse:
+        first = cast("User", self.request.user).must_change_password
+        rules = password_validators_help_texts()
+        return self.page("portal/password.html", {"form": form, "first": first, "rules": rules}, status=status)
 
 
 class Help(PortalView):

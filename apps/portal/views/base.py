@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any, ClassVar, cast
 from urllib.parse import urlencode
 
@@ -13,6 +14,7 @@ from django.views import View
 from apps.accounts import permissions
 from apps.accounts.models import User
 from apps.core.errors import DomainError, Malformed
+from apps.patients.models import Trial
 from apps.portal.frame import frame
 from apps.portal.viewer import Viewer, viewer_of
 
@@ -48,7 +50,7 @@ class PortalView(View):
                 self.viewer = viewer_of(cast("User", request.user), trial_id)
             response = super().dispatch(request, *args, **kwargs)
         except DomainError as error:
-            response = error_page(request, error)
+            response = error_page(request, error, trial_id=kwargs.get("trial", ""))
         response.headers["Cache-Control"] = "no-store"
         return response
 
@@ -92,14 +94,17 @@ def to_sign_in(request: HttpRequest) -> HttpResponse:
     return redirect(target)
 
 
-def error_page(request: HttpRequest, error: DomainError) -> HttpResponse:
-    """The error in words, with its status and what to do about it."""
+def error_page(request: HttpRequest, error: DomainError, *, trial_id: str = "") -> HttpResponse:
+    """The error in words, with its status and what to do about it, within the trial where the person has a role in it."""
     context: dict[str, Any] = {
         "title": error.title,
         "message": error.message,
         "cure": error.cure,
         "status_code": error.status,
+        "again": error.status >= HTTPStatus.TOO_MANY_REQUESTS,
     }
     if request.user.is_authenticated:
-        context["frame"] = frame(request.user, None)
+        seen = trial_id in permissions.visible_trials(request.user)
+        trial = Trial.objects.filter(pk=trial_id).first() if seen else None
+        context["frame"] = frame(request.user, trial)
     return render(request, "portal/error.html", context, status=error.status)

@@ -46,7 +46,8 @@ class Board(PortalView):
         viewer = self.viewer
         filters = present.Filters.read(request.GET.dict())
         rows = selectors.board_rows(viewer, site=filters.site, query=filters.query)
-        samples = selectors.sparks(viewer, present.drawn(rows, viewer, filters), present.span_of(viewer))
+        ends = present.ends(rows, viewer, present.drawn(rows, viewer, filters))
+        samples = selectors.sparks(viewer, ends, present.span_of(viewer))
         action = reverse("portal:board", args=[trial])
         board = present.board(
             rows, viewer, filters, samples, action=action, changes=reverse("portal:board_changes", args=[trial])
@@ -88,7 +89,7 @@ class Changes(PortalView):
             row for row in rows if row.created_at is not None and (since is None or row.created_at > since - OVERLAP)
         ]
         wanted = [row.key for row in changed if row.key in visible]
-        samples = selectors.sparks(viewer, wanted, present.span_of(viewer))
+        samples = selectors.sparks(viewer, present.ends(rows, viewer, wanted), present.span_of(viewer))
         board = present.board(
             rows,
             viewer,

@@ -9,10 +9,14 @@ from django.shortcuts import render
 from django.template.loader import get_template
 
 from apps.core import correlation
+from apps.portal.frame import frame
 
 
 def _page(request: HttpRequest, status: int, title: str, message: str, cure: str) -> HttpResponse:
     context: dict[str, Any] = {"title": title, "message": message, "cure": cure, "status_code": status}
+    user = getattr(request, "user", None)
+    if user is not None and user.is_authenticated:
+        context["frame"] = frame(user, None)
     return render(request, "portal/error.html", context, status=status)
 
 
@@ -51,9 +55,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404."""
-    return _page(
-        request, 404, "Not found", "There is nothing at this address.", "Check it, or begin from the risk board."
-    )
+    return _page(request, 404, "Not found", "There is nothing at this address.", "Check it, or begin from the start.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -65,6 +67,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
         "message": "It has been logged.",
         "cure": cure,
         "status_code": 500,
+        "again": True,
     }
     return HttpResponse(
         get_template("portal/error.html").render(context), status=500

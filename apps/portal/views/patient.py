@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -43,14 +42,15 @@ class PatientView(PortalView):
         """The side of the page: score, reasons, sources."""
         viewer = self.viewer
         prediction = read.newest_prediction(viewer, patient)
-        earlier = read.prediction_before(patient, prediction.as_of - timedelta(hours=4)) if prediction else None
-        vitals = read.newest_vitals(viewer, patient)
-        labs = read.newest_by_analyte(viewer, patient)
+        earlier = read.prediction_before(viewer, patient, prediction.as_of - selectors.EARLIER) if prediction else None
+        at = viewer.moment_of(prediction.as_of if prediction else None)
+        vitals = read.newest_vitals(viewer, patient, at)
+        labs = read.newest_by_analyte(viewer, patient, at)
         why = None
         if prediction is not None and prediction.probability is not None:
             ages = present.ages(vitals, labs)
-            why = factors.why(prediction.probability, prediction.top_factors, viewer, patient.site_id, ages)
-        signs = selectors.signs_in_force(viewer, patient.pk)
+            why = factors.why(prediction.probability, prediction.top_factors, viewer, patient.site_id, ages, at)
+        signs = selectors.signs_in_force(viewer, patient.pk, at)
         return {
             "now": present.now_card(viewer, prediction, earlier, signs),
             "why": why,
@@ -62,7 +62,7 @@ class PatientView(PortalView):
         viewer = self.viewer
         first_dose = read.first_dose(viewer, patient)
         first, last = read.span(viewer, patient)
-        now = viewer.now if viewer.live or last is None else min(viewer.now, last + timedelta(days=2))
+        now = viewer.moment_of(last)
         line = timeline(
             request.GET.get("zoom", ""),
             request.GET.get("to", ""),
@@ -84,6 +84,7 @@ class PatientView(PortalView):
                 events_panel(record.events, line),
             ],
             "first_dose": first_dose,
+            "last": last,
             "panels_url": reverse("portal:patient_panels", args=[viewer.trial.pk, patient.patient_id]),
             "page_url": reverse("portal:patient", args=[viewer.trial.pk, patient.patient_id]),
         }
@@ -101,7 +102,7 @@ class PatientPage(PatientView):
         return self.page(
             "portal/patient.html",
             {
-                "head": present.head(found, viewer, panels["first_dose"]),
+                "head": present.head(found, viewer, panels["first_dose"], panels["last"]),
                 "now_url": reverse("portal:patient_now", args=[trial, patient]),
                 "status": status(
                     viewer,
