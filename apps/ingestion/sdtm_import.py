@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import orjson
 import structlog
@@ -288,9 +287,3 @@ class Manifest:
     def add(self, digests: list[bytes]) -> None:
         """Add some, as one object."""
         self.place.create(f"{self.prefix}sent_{uuid.uuid4().hex}.bin", b"".join(digests))
-
-
-def step(context: dict[str, Any], report: Report) -> dict[str, Any]:
-    """The import as a step of a job: `folder`, `by` (a name) and perhaps `trial` in, `trial`, `import-run`, `sent` out."""
-    done = import_study(folder=str(context["folder"]), by=PROCESS, trial_id=context.get("trial") or None, report=report)
-    return {"trial": done.package.trial_id, "import-run": str(done.run.pk if done.run else ""), "sent": done.sent}
