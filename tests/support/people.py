@@ -28,7 +28,8 @@ def evaluation(auroc: float = 0.86, **gaps: dict[str, float]) -> dict[str, Any]:
             "ece": {"value": 0.02, "low": 0.01, "high": 0.03},
         },
         "comparisons": {
-            name: {"gain": {"value": 0.02, "low": 0.0, "high": 0.04}} for name in ("logistic", "day_arm_dose")
+            name: {"auroc": {"value": auroc - 0.02}, "gain": {"value": 0.02, "low": 0.0, "high": 0.04}}
+            for name in ("logistic", "day_arm_dose")
         },
         "gaps": {
             "age": {"value": 0.01, "low": 0.0, "high": 0.02},
