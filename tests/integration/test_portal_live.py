@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -20,6 +21,15 @@ from tests.support import clinic, people
 from tests.support.database import let_tests_empty_the_tables
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
+
+
+T = TypeVar("T")
+
+
+def in_a_thread(story: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a story in an event loop of its own: in this thread the browser's may be running."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, story()).result()
 
 
 @pytest.fixture(autouse=True)
@@ -100,7 +110,7 @@ def test_a_page_is_greeted_and_told_once_a_second(ward: clinic.Ward) -> None:
             assert rest == 12
             assert await socket.quiet(0.3)
 
-    asyncio.run(story())
+    in_a_thread(story)
 
 
 def test_a_patient_page_hears_of_its_patient_only(ward: clinic.Ward) -> None:
@@ -115,7 +125,7 @@ def test_a_patient_page_hears_of_its_patient_only(ward: clinic.Ward) -> None:
             await scored(ward, other.pk, mine.pk)
             assert (await socket.notice(3))["patients"] == 1
 
-    asyncio.run(story())
+    in_a_thread(story)
 
 
 @pytest.mark.parametrize("change", ["deactivated", "signed_out", "role_ended"])
@@ -143,7 +153,7 @@ def test_who_may_not_stay_is_gone_within_about_a_second(ward: clinic.Ward, chang
             await sync_to_async(end)()
             return await socket.closed()
 
-    assert asyncio.run(story()) == (4403 if change == "role_ended" else 4401)
+    assert in_a_thread(story) == (4403 if change == "role_ended" else 4401)
 
 
 def test_a_stranger_and_another_site_are_turned_away(ward: clinic.Ward) -> None:
@@ -160,7 +170,7 @@ def test_a_stranger_and_another_site_are_turned_away(ward: clinic.Ward) -> None:
             await code(f"/ws/trials/DEMO/patients/{ward.patients[0].patient_id}/", cora),
         ]  # fmt: skip
 
-    assert asyncio.run(story()) == [4401, 4403, 4403]
+    assert in_a_thread(story) == [4401, 4403, 4403]
 
 
 def test_another_origin_is_refused(ward: clinic.Ward) -> None:
@@ -170,4 +180,4 @@ def test_another_origin_is_refused(ward: clinic.Ward) -> None:
         async with connected("/ws/trials/DEMO/", cookie, origin="https://elsewhere.example") as socket:
             return bool(socket.accepted)  # type: ignore[attr-defined]
 
-    assert asyncio.run(story()) is False
+    assert in_a_thread(story) is False
