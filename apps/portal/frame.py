@@ -61,6 +61,11 @@ def frame(user: User, trial: Trial | None, *, section: str = "", blinded: bool =
     sites = sorted(str(grant.site_id).partition("/")[2] for grant in here if grant.site_id)
     labels = ", ".join(role.label for name, role in ROLES.items() if name in roles)
     where = f", site{'s' if len(sites) > 1 else ''} {', '.join(sites)}" if sites else ""
+    board_roles = permissions.PERMISSIONS["view_board"].roles
+
+    def sees_board(one: Trial) -> bool:
+        return any(grant.role in board_roles and grant.trial_id in (None, one.pk) for grant in grants)
+
     return Frame(
         sections=[
             Section(title, reverse(name, args=[trial.pk]), name == section)
@@ -71,7 +76,7 @@ def frame(user: User, trial: Trial | None, *, section: str = "", blinded: bool =
             TrialChoice(
                 one.name,
                 f"{one.pk}{', simulated data' if one.simulated else ''}",
-                reverse("portal:board", args=[one.pk]),
+                reverse("portal:board" if sees_board(one) else "portal:model", args=[one.pk]),
                 trial is not None and one.pk == trial.pk,
             )
             for one in visible

@@ -10,6 +10,7 @@ from django.db.models import Max, Min, Q
 from apps.patients.models import AdverseEvent, LabResult, Medication, Patient, VitalSigns
 from apps.portal.viewer import Viewer
 from apps.predictions.models import Prediction
+from ml.contracts.signs import SIGN_BY_NAME
 
 #: No panel reads more rows than this; beyond it the sentence says that it is cut.
 MOST_ROWS = 20_000
@@ -83,6 +84,8 @@ def record(viewer: Viewer, patient: Patient, start: datetime, end: datetime) -> 
     known = _known(viewer)
     during = Q(event_time__gte=start, event_time__lte=end)
     lasting = Q(event_time__lte=end) & (Q(event_time__gte=start) | Q(end_time__isnull=True) | Q(end_time__gte=start))
+    # a study dose without an end is a moment, not a treatment that goes on
+    taken = lasting & ~Q(study_dose=True, end_time__isnull=True, event_time__lt=start)
     return Record(
         predictions=list(
             Prediction.objects.filter(
@@ -92,9 +95,13 @@ def record(viewer: Viewer, patient: Patient, start: datetime, end: datetime) -> 
             .only("as_of", "probability", "level", "model_version__version", "model_version__name", "source")
             .order_by("as_of", "id")[:MOST_ROWS]
         ),
-        vitals=list(VitalSigns.objects.filter(known, during, patient=patient).order_by("event_time")[:MOST_ROWS]),
+        vitals=list(
+            VitalSigns.objects.filter(known, during, patient=patient)
+            .only("event_time", "source", "producer", *SIGN_BY_NAME)
+            .order_by("event_time")[:MOST_ROWS]
+        ),
         labs=list(LabResult.objects.filter(known, during, patient=patient).order_by("event_time")[:MOST_ROWS]),
-        medications=list(Medication.objects.filter(known, lasting, patient=patient).order_by("event_time")[:MOST_ROWS]),
+        medications=list(Medication.objects.filter(known, taken, patient=patient).order_by("event_time")[:MOST_ROWS]),
         events=list(AdverseEvent.objects.filter(known, lasting, patient=patient).order_by("event_time")[:MOST_ROWS]),
     )
 

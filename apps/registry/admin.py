@@ -39,7 +39,7 @@ class ModelVersionDesk(ReadOnlyAdmin):
     """Versions with their evidence; *Sign* and *Reject* open where the state and the person's role allow it."""
 
     trial_path = "trial"
-    list_display = ("__str__", "trial", "state", "gates_passed", "simulated", "created_at", "signatures")
+    list_display = ("__str__", "trial_id", "state", "gates_passed", "simulated", "created_at", "signatures")
     list_filter = (("trial", VisibleTrials), "state")
     exclude = ("metrics", "gates", "digests", "release_plan")
     readonly_fields = ("verdicts", "evaluation", "bundle", "plan", "history", "signed")

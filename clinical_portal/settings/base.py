@@ -155,6 +155,7 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 # --- words and times -------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-gb"
 USE_I18N = False
+FORMAT_MODULE_PATH = "clinical_portal.formats"
 USE_TZ = True
 TIME_ZONE = "UTC"
 

@@ -140,11 +140,13 @@ def slug(patient_id: str) -> str:
 
 def _reason(row: BoardRow, viewer: Viewer) -> tuple[str, str, str]:
     """Main reason, its second line and, for an indeterminate patient, the cheapest remedy."""
+    if row.as_of is None and not viewer.live:
+        return "Never scored", "No day of this record could be given a score.", ""
     if row.as_of is None:
         return "No score yet", "The first one follows the first complete set of vital signs.", ""
     if row.probability is None:
         told = factors.indeterminate(row.reasons)
-        return told.reason, told.more, told.remedy
+        return told.reason, told.more, told.remedy if viewer.live else ""
     main = factors.main(row.top_factors, viewer, row.site_key)
     if main is None or main.contribution <= 0:
         return "Nothing raises it above the study's average", "", ""

@@ -339,7 +339,7 @@ def vitals_panel(vitals: list[VitalSigns], line: Timeline) -> Panel:
         ],
         [
             [
-                Cell(words.when(one.event_time, line.zone, year=True)),
+                Cell(words.recorded(one, line.zone)),
                 Cell(
                     words.study_day_words(one.event_time, line.first_dose, line.zone).removeprefix("day ")
                     or words.MISSING,

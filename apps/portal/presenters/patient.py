@@ -133,7 +133,7 @@ def now_card(
             "indeterminate",
             "Indeterminate",
             words.MISSING,
-            "no score yet",
+            "no score yet" if viewer.live else "no score",
             "",
             empty,
             "not scored yet",
@@ -142,13 +142,17 @@ def now_card(
             "",
             None,
             chip,
-            "No score yet",
+            "No score yet" if viewer.live else "Never scored",
             "",
-            "The first one follows the first complete set of vital signs.",
+            "The first one follows the first complete set of vital signs."
+            if viewer.live
+            else "No day of this record could be given a score.",
             False,
             None,
             words.MISSING,
             False,
+            before_words="Four hours before" if viewer.live else "The score before",
+            live=viewer.live,
         )
     level = words.level(prediction.level)
     probability = prediction.probability
@@ -168,7 +172,7 @@ def now_card(
         change=marks.change(probability, earlier.probability if earlier else None),
         news2=chip,
         reason=untold.reason,
-        remedy=untold.remedy,
+        remedy=untold.remedy if viewer.live else "",
         more=untold.more,
         research_only=prediction.silent,
         age_epoch=int(prediction.as_of.timestamp()) if viewer.live else None,

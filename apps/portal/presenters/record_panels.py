@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import datetime
 from typing import Any
 
 from apps.patients.models import AdverseEvent, LabResult, Medication
@@ -32,10 +31,11 @@ COLOURS = ("--series-1", "--series-2", "--series-3", "--series-4")
 BLINDED_DOSE = "Study drug, blinded"
 
 
-def when_cells(moment: datetime, line: Timeline) -> list[Cell]:
-    """Date, time and study day."""
-    day = words.study_day_words(moment, line.first_dose, line.zone).removeprefix("day ") or words.MISSING
-    return [Cell(words.when(moment, line.zone, year=True)), Cell(day, True)]
+def when_cells(row: Any, line: Timeline, *, timed: bool = False) -> list[Cell]:
+    """Date, time and study day. ``timed``: of a kind that comes with its time, so that noon is noon."""
+    day = words.study_day_words(row.event_time, line.first_dose, line.zone).removeprefix("day ") or words.MISSING
+    moment = words.when(row.event_time, line.zone, year=True) if timed else words.recorded(row, line.zone)
+    return [Cell(moment), Cell(day, True)]
 
 
 # ------------------------------------------------------------------ laboratory
@@ -89,7 +89,7 @@ def labs_panel(labs: list[LabResult], line: Timeline, *, everything: bool = Fals
         ],
         [
             [
-                *when_cells(row.event_time, line),
+                *when_cells(row, line, timed=True),
                 Cell(label(row.analyte) if row.analyte else row.test_name),
                 Cell(
                     words.with_unit(row.value, row.unit) if row.value is not None else row.value_text or words.MISSING,
@@ -188,10 +188,10 @@ def medications_panel(medications: list[Medication], viewer: Viewer, line: Timel
         ],
         [
             [
-                *when_cells(row.event_time, line),
+                *when_cells(row, line),
                 Cell(_name(row, viewer)),
                 Cell(_amount(row, viewer)),
-                Cell(_until(row.end_time, line, row)),
+                Cell(_until(row, line)),
                 Cell(row.term or ""),
             ]
             for row in sorted(medications, key=lambda one: one.event_time, reverse=True)[:TABLE_ROWS]
@@ -216,10 +216,10 @@ def _amount(row: Medication, viewer: Viewer) -> str:
     return f"missed ({text})" if row.outcome == "missed" else text
 
 
-def _until(end: datetime | None, line: Timeline, row: Medication | None = None) -> str:
-    if row is not None and row.study_dose and end is None:
-        return ""
-    return words.when(end, line.zone, year=True) if end else "ongoing"
+def _until(row: Any, line: Timeline) -> str:
+    if row.end_time is None:
+        return "" if getattr(row, "study_dose", False) else "ongoing"
+    return words.recorded(row, line.zone, end=True)
 
 
 def _dose_row(doses: list[Medication], missed: int, viewer: Viewer, line: Timeline) -> PanelRow:
@@ -232,7 +232,7 @@ def _dose_row(doses: list[Medication], missed: int, viewer: Viewer, line: Timeli
         else:
             bars.append({"kind": "dose", "from": epoch(row.event_time), "to": epoch(row.event_time)})
     last = next((row for row in reversed(doses) if row.outcome != "missed"), None)
-    ago = f"last {words.when(last.event_time, line.zone)}" if last else "none taken"
+    ago = f"last {words.recorded(last, line.zone, year=not line.live)}" if last else "none taken"
     name = BLINDED_DOSE if viewer.blinded else doses[-1].drug_name
     text = f"{ago}{f'; {missed} missed, marked ×' if missed else ''}"
     return PanelRow(
@@ -257,7 +257,7 @@ def _medicine_row(name: str, rows: list[Medication], line: Timeline) -> PanelRow
         newest.frequency or newest.route,
     ]
     latest = ", ".join(part for part in parts if part)
-    return PanelRow("bar", line.base() | {"bars": bars}, f"{name}: {_until(newest.end_time, line)}", name, latest)
+    return PanelRow("bar", line.base() | {"bars": bars}, f"{name}: {_until(newest, line)}", name, latest)
 
 
 # ------------------------------------------------------------------ adverse events
@@ -295,8 +295,8 @@ def events_panel(events: list[AdverseEvent], line: Timeline) -> Panel:
                 Cell(_title(row)),
                 Cell(str(row.grade or words.MISSING), True),
                 Cell({True: "yes", False: "no", None: words.MISSING}[row.serious]),
-                *when_cells(row.event_time, line),
-                Cell(_until(row.end_time, line)),
+                *when_cells(row, line),
+                Cell(_until(row, line)),
                 Cell(row.causality or words.MISSING),
                 Cell(words.when(row.known_time, line.zone, year=True)),
             ]
@@ -324,6 +324,8 @@ def _event_row(row: AdverseEvent, line: Timeline) -> PanelRow:
     }
     details = [row.causality.lower() if row.causality else "", "serious" if row.serious else ""]
     title = _title(row)
-    state = "ongoing" if to is None else f"until {words.when(row.end_time, line.zone)}"
-    words_ = f"{title}, grade {row.grade or 'unknown'}, from {words.when(row.event_time, line.zone)}, {state}"
+    state = "ongoing" if to is None else f"until {words.recorded(row, line.zone, end=True, year=not line.live)}"
+    words_ = (
+        f"{title}, grade {row.grade or 'unknown'}, from {words.recorded(row, line.zone, year=not line.live)}, {state}"
+    )
     return PanelRow("bar", line.base() | {"bars": [bar]}, words_, title, ", ".join(part for part in details if part))

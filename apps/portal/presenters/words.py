@@ -7,7 +7,8 @@ Probabilities come in as 0 to 1 and are shown in per cent; times are aware datet
 from __future__ import annotations
 
 import math
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from ml.profile import StudyProfile
@@ -15,6 +16,9 @@ from ml.profile import StudyProfile
 MISSING = "--"
 NBSP = "\u00a0"
 MINUS = "\u2212"
+#: Producer whose dates may have come without a time, and the times that stand for none: a start, an end.
+IMPORTED = "sdtm-import"
+NOT_TIMES = (time(12), time(23, 59, 59))
 LEVEL_ORDER = ("critical", "high", "moderate", "low", "indeterminate")
 
 
@@ -46,6 +50,16 @@ def day(moment: datetime | date | None, where: ZoneInfo | None = None, *, year: 
 def when(moment: datetime | None, where: ZoneInfo, *, year: bool = False, seconds: bool = False) -> str:
     """``12 Oct 14:32``."""
     return f"{day(moment, where, year=year)} {clock(moment, where, seconds=seconds)}" if moment else MISSING
+
+
+def recorded(row: Any, where: ZoneInfo, *, end: bool = False, year: bool = True) -> str:
+    """When a record says that it was. An import takes a date without a time for noon UTC of it (``ml.sdtm.dates``):
+    that noon was never written down, so only the day is said."""
+    moment: datetime | None = row.end_time if end else row.event_time
+    if moment is None:
+        return MISSING
+    dated = row.producer == IMPORTED and moment.astimezone(UTC).time() in NOT_TIMES
+    return day(moment.astimezone(UTC), year=year) if dated else when(moment, where, year=year)
 
 
 def age(seconds: float | None) -> str:
@@ -94,8 +108,8 @@ def frequency(probability: float | None) -> str:
         return "more than 99 of 100"
     for base in (10, 20, 50, 100):
         count = round(probability * base)
-        # the smallest crowd in which the rounded count is no further than a tenth from what it stands for, nor everybody
-        if 1 <= count < base and abs(count / base - probability) <= 0.1 * min(probability, 1 - probability):
+        # the smallest crowd in which the count is no further off than a quarter of what is left to nobody or everybody
+        if 1 <= count < base and abs(count / base - probability) <= 0.25 * min(probability, 1 - probability) + 1e-9:
             return f"about {count} of {base}"
     count = round(probability * 100)
     return f"about {count} of 100" if count else "fewer than 1 of 100"
