@@ -45,7 +45,7 @@ from ml.window import Window, by_patient, empty, pack, unpack
 Matrix = NDArray[np.float64]
 Say = Callable[[str], None]
 MOST_PATIENTS = 40
-LARGEST_BATCH = 60
+LARGEST_BATCH = 120
 """Messages that the online way applies together, at most; how many is drawn anew each time."""
 
 
