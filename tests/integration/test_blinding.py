@@ -21,7 +21,6 @@ from asgiref.sync import async_to_sync
 from asgiref.testing import ApplicationCommunicator
 from django.core.management import call_command
 from django.db import connection
-from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
@@ -58,9 +57,8 @@ class Seen:
 
     answers: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 
-    def add(self, name: str, response: HttpResponse) -> HttpResponse:
+    def add(self, name: str, response: Any) -> None:
         self.answers[name] = (response.status_code, sorted(response.headers.items()), response.content)
-        return response
 
 
 @pytest.fixture(autouse=True)
