@@ -29,7 +29,7 @@ export class Live {
     this.lostAt = null;
     this.nextTry = null;
     this.ended = false;
-    this.heard = Date.now();
+    this.heard = performance.now();
     this.pauseButton.addEventListener("click", () => this.togglePause());
     this.retryButton.addEventListener("click", () => this.connect());
     addEventListener("pagehide", () => { this.ended = true; this.socket?.close(); });
@@ -44,13 +44,13 @@ export class Live {
 
   // A half-open connection closes nothing and says nothing: the absence of beats does.
   look() {
-    if (this.connected && Date.now() - this.heard > SILENCE * 1000) this.lose();
+    if (this.connected && performance.now() - this.heard > SILENCE * 1000) this.lose();
     this.show();
   }
 
   connect() {
     clearTimeout(this.retry);
-    this.heard = Date.now();
+    this.heard = performance.now();
     this.nextTry = null;
     this.silence();
     const socket = new WebSocket(new URL(this.line.dataset.socket, location.href.replace(/^http/, "ws")));
@@ -60,7 +60,7 @@ export class Live {
   }
 
   receive(notice) {
-    this.heard = Date.now();
+    this.heard = performance.now();
     this.skew = notice.now - Date.now() / 1000;
     if (notice.newest) this.newest = Math.max(this.newest || 0, notice.newest);
     if (notice.late_after) this.lateAfter = notice.late_after;

@@ -16,6 +16,7 @@ from channels.layers import get_channel_layer
 from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 
+from apps.accounts.models import User
 from apps.core import clock
 from apps.pipelines.models import JobRun
 from apps.predictions.push import trial_group
@@ -56,9 +57,10 @@ def charts_are_drawn(page: Any) -> None:
     )
 
 
-def accessible(page: Any) -> None:
-    for night in (False, True):
-        dark(page, night)
+def accessible(page: Any, *, night: bool = False) -> None:
+    """By day; also by night where the page shows parts that no other page asked by night shows."""
+    for dim in (False, True) if night else (False,):
+        dark(page, dim)
         assert violations(page) == []
 
 
@@ -88,6 +90,28 @@ def test_sign_in(portal: str, ward: clinic.Ward, page: Any) -> None:
     page.wait_for_url("**/sign-in/")
 
 
+def test_one_changes_ones_own_password(portal: str, ward: clinic.Ward, page: Any) -> None:
+    """Given a person with a password from the administrator, they choose their own before anything else."""
+    User.objects.filter(username="cora").update(must_change_password=True)
+    page.goto(f"{portal}/sign-in/")
+    page.get_by_label("Name").fill("cora")
+    page.get_by_label("Password").fill(people.PASSWORD)
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Choose your own password").wait_for()
+    page.get_by_label("Old password").fill(people.PASSWORD)
+    page.get_by_label("New password", exact=True).fill("a quiet ward at night")
+    page.get_by_label("New password, once more").fill("a quiet ward at nigth")
+    page.keyboard.press("Enter")
+    page.get_by_text("The two new passwords are not the same.").wait_for()
+    page.console_errors.clear()  # the browser notes the 422
+    page.get_by_label("Old password").fill(people.PASSWORD)
+    page.get_by_label("New password", exact=True).fill("a quiet ward at night")
+    page.get_by_label("New password, once more").fill("a quiet ward at night")
+    page.keyboard.press("Enter")
+    page.get_by_text("Your password is changed.").wait_for()
+    assert page.url.endswith("/trials/DEMO/")
+
+
 def test_the_board(portal: str, ward: clinic.Ward, page: Any) -> None:
     """Given 14 patients, the critical one stands first; filters change the address; lanes fold and stay folded."""
     sign_in(page, portal, "cora")
@@ -97,7 +121,7 @@ def test_the_board(portal: str, ward: clinic.Ward, page: Any) -> None:
     assert "82" in first.inner_text()
     assert page.locator("#lane-indeterminate").get_by_text("Measure heart rate.").count() == 2
     page.locator("[data-live-word]", has_text="Live").wait_for()
-    accessible(page)
+    accessible(page, night=True)
     no_sideways_scrolling(page)
     fold = page.locator("[data-fold=low]")
     fold.click()
@@ -163,6 +187,15 @@ def test_silence_is_called_late_and_a_lost_connection_is_named(portal: str, ward
     assert re.search(r"No new predictions since \d\d:\d\d:\d\d", page.locator("[data-live-sentence]").inner_text())
     page.reload()
     page.locator("[data-live-word]", has_text="Live").wait_for()
+    # a half-open connection closes nothing: three missed beats are what tells
+    page.evaluate("const clock = performance.now.bind(performance); performance.now = () => clock() + 31000")
+    page.locator("[data-live-word]", has_text="Connection lost").wait_for(timeout=3000)
+    page.locator("[data-live-word]", has_text="Live").wait_for(timeout=6000)
+    page.context.set_offline(True)
+    page.locator("[data-live-word]", has_text="Connection lost").wait_for(timeout=3000)
+    page.console_errors.clear()  # the browser notes each try
+    page.context.set_offline(False)
+    page.locator("[data-live-word]", has_text="Live").wait_for(timeout=6000)
     Session.objects.all().delete()
     page.get_by_role("link", name="Sign in and go on").wait_for(timeout=5000)
     assert page.locator("[data-live]").get_attribute("data-state") == "lost"
@@ -185,7 +218,7 @@ def test_the_patient_page(portal: str, ward: clinic.Ward, page: Any) -> None:
         assert page.get_by_text(words).count(), words
     charts_are_drawn(page)
     assert page.locator("canvas").count() >= 14
-    accessible(page)
+    accessible(page, night=True)
     no_sideways_scrolling(page)
     panel = page.locator("#panel-medicines")
     panel.locator("summary").click()
@@ -262,7 +295,7 @@ def test_the_model_and_the_imports(portal: str, ward: clinic.Ward, page: Any) ->
 
 def test_the_gallery_and_the_help(portal: str, ward: clinic.Ward, page: Any) -> None:
     sign_in(page, portal, "cora")
-    for address in ("/gallery/", "/help/"):
+    for address in ("/gallery/", "/help/", "/password/", "/api/docs"):
         page.goto(portal + address)
-        accessible(page)
+        accessible(page, night=address == "/gallery/")
         no_sideways_scrolling(page)

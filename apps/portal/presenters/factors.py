@@ -117,11 +117,19 @@ def why(
         raises=[bar for bar in bars if bar.raises],
         lowers=[bar for bar in bars if not bar.raises],
         others=Others(f"{rest_count} other features together", points(rest_sum)) if rest_count else None,
-        total_words=f"The average patient's {words.percent(baseline)} becomes {words.percent(probability, viewer.profile)}",
+        total_words=_total_words(baseline, probability, viewer),
         total=points(total),
         note=NOTE,
         exact=baseline + total - probability,
     )
+
+
+def _total_words(baseline: float, probability: float, viewer: Viewer) -> str:
+    """From where to where; with a decimal where whole per cents would say that nothing happened."""
+    before, after = words.percent(baseline), words.percent(probability, viewer.profile)
+    if before == after and round(baseline, 3) != round(probability, 3):
+        before, after = (f"{value * 100:.1f}{words.NBSP}%" for value in (baseline, probability))
+    return f"The average patient's {before} becomes {after}"
 
 
 def _bar(one: dict[str, Any], widest: float, ages: Mapping[str, datetime], at: datetime) -> Factor:

@@ -44,6 +44,11 @@ def label(analyte: str) -> str:
     return ANALYTE_BY_NAME[analyte].label if analyte in ANALYTE_BY_NAME else analyte
 
 
+def _exact(value: float | None, unit: str | None = "") -> str:
+    """A laboratory value with the digits its limits need: a specific gravity of 1.005 is not 1."""
+    return words.with_unit(value, unit, 4)
+
+
 def limits(row: LabResult) -> tuple[float | None, float | None]:
     """The laboratory's own range; where it gave none, the analyte's usual one."""
     if row.low is not None or row.high is not None:
@@ -68,9 +73,10 @@ def labs_panel(labs: list[LabResult], line: Timeline, *, everything: bool = Fals
     elif out_now:
         newest = by_analyte[min(out_now, key=lambda name: rank.get(name, 99))][-1]
         low, high = limits(newest)
+        name = label(newest.analyte or newest.test_name)
         sentence = (
-            f"{len(out_now)} of {words.plural(len(by_analyte), 'test')} out of range at the newest result, {label(newest.analyte)} "
-            f"{words.with_unit(newest.value, newest.unit)} ({words.number(low)}–{words.number(high)}) first."
+            f"{len(out_now)} of {words.plural(len(by_analyte), 'test')} out of range at the newest result, "
+            f"{name} {_exact(newest.value, newest.unit)} ({_exact(low)}–{_exact(high)}) first."
         )
     else:
         sentence = f"The newest result of each of {words.plural(len(by_analyte), 'test')} is in range."
@@ -92,12 +98,12 @@ def labs_panel(labs: list[LabResult], line: Timeline, *, everything: bool = Fals
                 *when_cells(row, line, timed=True),
                 Cell(label(row.analyte) if row.analyte else row.test_name),
                 Cell(
-                    words.with_unit(row.value, row.unit) if row.value is not None else row.value_text or words.MISSING,
+                    _exact(row.value, row.unit) if row.value is not None else row.value_text or words.MISSING,
                     True,
                     outside(row.value, *limits(row)),
                 ),
                 Cell(
-                    "–".join(words.number(limit) for limit in limits(row))
+                    "–".join(_exact(limit) for limit in limits(row))
                     if any(limit is not None for limit in limits(row))
                     else words.MISSING,
                     True,
@@ -138,8 +144,8 @@ def _lab_row(name: str, rows: list[LabResult], line: Timeline, colour: str) -> P
     }
     if low is None and high is None:
         data["band"] = None
-    place = f" ({words.number(low)}–{words.number(high)})" if low is not None and high is not None else ""
-    text = f"{words.with_unit(newest.value, newest.unit)}{place}, {line.age(newest.event_time)}"
+    place = f" ({_exact(low)}–{_exact(high)})" if low is not None and high is not None else ""
+    text = f"{_exact(newest.value, newest.unit)}{place}, {line.age(newest.event_time)}"
     title = label(name)
     return PanelRow(
         "lab", data, f"{title}: {words.number(min(values))} to {words.number(max(values))} {unit}", title, text, is_out
@@ -163,12 +169,7 @@ def medications_panel(medications: list[Medication], viewer: Viewer, line: Timel
         key=lambda name: (all(row.end_time is not None and row.end_time < line.now for row in others[name]), name),
     )
     rows += [_medicine_row(name, others[name], line) for name in names[:BAR_ROWS]]
-    taken = (
-        f"{words.plural(len(doses) - missed, 'study dose')} taken"
-        + (f", {missed} missed" if missed else ", none missed")
-        if doses
-        else "No study dose"
-    )
+    taken = _taken(doses, missed)
     left = f" {len(names) - BAR_ROWS} more in the table." if len(names) > BAR_ROWS else ""
     sentence = (
         f"{taken}; {words.plural(len(names), 'other medicine')}.{left}"
@@ -199,6 +200,22 @@ def medications_panel(medications: list[Medication], viewer: Viewer, line: Timel
         cut_note(len(medications)),
     )
     return Panel("medicines", "Doses and medicines", sentence, rows, table)
+
+
+def _periods(doses: list[Medication]) -> int:
+    """Rows that stand for days of dosing, not for one dose."""
+    return sum(row.end_time is not None and row.end_time > row.event_time for row in doses)
+
+
+def _taken(doses: list[Medication], missed: int) -> str:
+    """What was taken of the study drug, in words."""
+    if not doses:
+        return "No study dose"
+    periods = _periods(doses)
+    single = len(doses) - missed - periods
+    parts = [words.plural(periods, "period") + " of study doses"] if periods else []
+    parts += [words.plural(single, "study dose") + " taken"] if single or not periods else []
+    return ", ".join([*parts, f"{missed} missed" if missed else "none missed"])
 
 
 def _name(row: Medication, viewer: Viewer) -> str:
@@ -232,12 +249,14 @@ def _dose_row(doses: list[Medication], missed: int, viewer: Viewer, line: Timeli
         else:
             bars.append({"kind": "dose", "from": epoch(row.event_time), "to": epoch(row.event_time)})
     last = next((row for row in reversed(doses) if row.outcome != "missed"), None)
-    ago = f"last {words.recorded(last, line.zone, year=not line.live)}" if last else "none taken"
+    ago = (
+        f"last {'from ' if _periods([last]) else ''}{words.recorded(last, line.zone, year=not line.live)}"
+        if last
+        else "none taken"
+    )
     name = BLINDED_DOSE if viewer.blinded else doses[-1].drug_name
     text = f"{ago}{f'; {missed} missed, marked ×' if missed else ''}"
-    return PanelRow(
-        "bar", line.base() | {"bars": bars}, f"{name}: {len(doses) - missed} taken, {missed} missed", name, text
-    )
+    return PanelRow("bar", line.base() | {"bars": bars}, f"{name}: {_taken(doses, missed)}", name, text)
 
 
 def _medicine_row(name: str, rows: list[Medication], line: Timeline) -> PanelRow:
@@ -272,8 +291,9 @@ def events_panel(events: list[AdverseEvent], line: Timeline) -> Panel:
         grades = [row.grade for row in events if row.grade]
         top = f", highest grade {max(grades)}" if grades else ""
         serious = sum(bool(row.serious) for row in events)
-        sentence = f"{words.plural(len(events), 'event')}, {len(ongoing)} ongoing{top}" + (
-            f", {serious} serious." if serious else "."
+        sentence = (
+            f"{words.plural(len(events), 'event')}, {len(ongoing)} {'ongoing' if line.live else 'without an end'}{top}"
+            + (f", {serious} serious." if serious else ".")
         )
         if len(order) > BAR_ROWS:
             sentence += f" {len(order) - BAR_ROWS} more in the table."

@@ -197,8 +197,8 @@ def unit(ucum: str | None) -> str:
     return UNIT_WORDS.get(ucum or "", ucum or "")
 
 
-def with_unit(value: float | None, ucum: str | None) -> str:
+def with_unit(value: float | None, ucum: str | None, digits: int = 3) -> str:
     """``104 /min``, ``36.6 °C``, ``--``."""
     words = unit(ucum)
-    text = number(value)
+    text = number(value, digits)
     return f"{text}{NBSP}{words}" if words and text != MISSING else text
