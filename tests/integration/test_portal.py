@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from apps.accounts.permissions import PERMISSIONS
+from apps.audit.models import AuditEvent
 from apps.core import clock
 from apps.patients.models import Patient
 from apps.pipelines.models import JobRun
@@ -234,6 +235,98 @@ def test_a_silent_model_is_labelled_and_a_finished_trial_says_so() -> None:
     assert "Finished trial" in page
     assert "12 Oct 2026 12:00" in page
     assert "data-socket" not in page
+
+
+def test_a_finished_trial_counts_from_each_patients_own_end() -> None:
+    """Two years after the last record nothing is "731 days old", and the pages show the record, not the empty present."""
+    made = clinic.ward(NOW, patients=14, days=2)
+    people.publish(made.trial, simulated=True, live=False, replay_date="2028-10-13T00:00:00+00:00")
+    client = signed_in("cora", "coordinator", at=made.trial)
+    board = client.get("/trials/DEMO/").content.decode()
+    text = " ".join(re.sub(r"<[^>]+>", " ", board).split())
+
+    assert "4 of 14 patients were high or critical at the last score" in text
+    assert "2 patients could not be scored then." in text
+    assert "Score 13 Oct 2026" in text
+    assert "Own last 60 days" in text
+    assert not re.search(r"7\d\d d", text)
+    assert "Measure heart rate." not in text, "nobody can be measured any more"
+    page = client.get("/trials/DEMO/patients/701-1015/").content.decode()
+    text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    assert "Last study day" in text
+    assert "the trial has ended" in text
+    assert "The score before" in text
+    assert not re.search(r"7\d\d d old", text)
+    assert "No vital signs in this window" not in text
+    news2 = re.search(r'aria-label="NEWS2[^"]*"', page)
+    assert news2 is not None
+    assert "nothing measured" not in news2[0]
+
+
+def test_an_import_without_times_shows_no_times(ward: clinic.Ward) -> None:
+    """The importer takes a bare date for noon; nobody wrote that noon down."""
+    client = signed_in("rev", "safety_reviewer", at=ward.trial)
+    noon = datetime(2026, 10, 12, 12, tzinfo=UTC)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        for producer, day, said in (("sdtm-import", noon, False), ("edc", noon, True)):
+            cursor.execute(
+                "UPDATE patients_adverseevent SET producer = %s, event_time = %s, end_time = NULL WHERE patient_id = %s",
+                [producer, day, ward.patients[0].pk],
+            )
+            page = client.get("/trials/DEMO/patients/701-1015/?zoom=all").content.decode()
+            events = page[page.index('id="panel-events"') :]
+            assert "12 Oct 2026" in events
+            assert ("12 Oct 2026 14:00" in events) is said, producer
+
+
+def test_doses_of_another_window_are_not_counted(ward: clinic.Ward) -> None:
+    client = signed_in("cora", "coordinator", at=ward.trial)
+
+    def taken(zoom: str) -> int:
+        page = client.get(f"/trials/DEMO/patients/701-1015/?zoom={zoom}").content.decode()
+        found = re.search(r"(\d+) study doses? taken", page)
+        return int(found[1]) if found else 0
+
+    assert taken("1d") <= 2
+    assert taken("1d") <= taken("all")
+
+
+def test_one_changes_ones_own_password_and_only_with_the_old_one(ward: clinic.Ward) -> None:
+    user = people.person("cora", "coordinator", at=ward.trial, must_change_password=True)
+    here, elsewhere = Client(), Client()
+    elsewhere.force_login(user)
+    answer = here.post("/sign-in/", {"username": "cora", "password": people.PASSWORD})
+    assert answer["Location"] == "/password/", "a given password is changed first"
+    assert "Choose your own password" in here.get("/password/").content.decode()
+    new = "a quiet ward at night"
+    for given, status, said in (
+        ({"old": "wrong", "new": new, "again": new}, 403, "The old password is wrong."),
+        ({"old": people.PASSWORD, "new": new, "again": new + "!"}, 422, "not the same"),
+        ({"old": people.PASSWORD, "new": "short", "again": "short"}, 422, "12"),
+        ({"old": people.PASSWORD}, 422, "Fill in all three fields."),
+    ):
+        answer = here.post("/password/", given)
+        assert answer.status_code == status, said
+        assert said in answer.content.decode()
+        assert new not in answer.content.decode()
+    assert here.post("/password/", {"old": people.PASSWORD, "new": new, "again": new}).status_code == 302
+    assert here.get("/trials/DEMO/").status_code == 200, "this session goes on"
+    assert elsewhere.get("/trials/DEMO/").status_code == 302, "every other has ended"
+    user.refresh_from_db()
+    assert user.check_password(new)
+    assert not user.must_change_password
+    assert AuditEvent.objects.filter(action="accounts.password_changed", actor="cora").count() == 1
+    assert here.get("/admin/password_change/")["Location"] == "/password/", "there is one way, the audited one"
+
+
+def test_the_trial_switch_opens_what_a_person_may_see(ward: clinic.Ward) -> None:
+    approver = signed_in("ann", "model_approver", at=ward.trial)
+    page = approver.get("/trials/DEMO/model/").content.decode()
+    assert 'href="/trials/DEMO/"' not in page, "an approver sees no board"
+    refused = approver.get("/trials/DEMO/").content.decode()
+    assert 'href="/trials/DEMO/model/"' in refused, "a refusal keeps the way back into the trial"
+    assert "ML engineer" in refused
 
 
 def test_empty_pages_say_what_would_fill_them() -> None:

@@ -113,6 +113,20 @@ def test_a_page_is_greeted_and_told_once_a_second(ward: clinic.Ward) -> None:
     in_a_thread(story)
 
 
+def test_a_quiet_connection_is_kept_alive_by_beats(ward: clinic.Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.portal.access_watch.LOOK_EVERY_SECONDS", 0.02)
+    cookie = cookie_of(people.person("cora", "coordinator", at=ward.trial))
+
+    async def story() -> None:
+        async with connected("/ws/trials/DEMO/", cookie) as socket:
+            assert (await socket.notice())["type"] == "hello"
+            beat = await socket.notice(5)
+            assert set(beat) == {"type", "now"}
+            assert beat["type"] == "beat"
+
+    asyncio.run(story())
+
+
 def test_a_patient_page_hears_of_its_patient_only(ward: clinic.Ward) -> None:
     cookie = cookie_of(people.person("cora", "coordinator", at=ward.trial))
     mine, other = ward.patients[0], ward.patients[1]

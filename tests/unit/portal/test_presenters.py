@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from apps.portal.presenters import evaluation, factors, feature_words, marks, model, news2
-from apps.portal.presenters.panels import thin, ticks_of
+from apps.portal.presenters.panels import _broken, thin, ticks_of
 from apps.portal.presenters.status import late_after
 from ml.features import FEATURES
 from ml.profile import StudyProfile
@@ -189,3 +189,17 @@ def test_axis_ticks_are_round_and_inside(low: float, high: float) -> None:
     ticks = ticks_of(low, high)
     assert all(low - 1e-6 <= tick <= high + 1e-6 for tick in ticks)
     assert len(ticks) <= 4
+
+
+def test_the_line_of_risk_is_lifted_where_a_score_no_longer_stands() -> None:
+    day = 86_400
+    x, y = _broken([0, 3600, 3 * day], [5.0, 6.0, 7.0], [[4 * day, 5 * day]], day)
+    assert x == [0, 3600, 3600 + day, 3 * day, 4 * day]
+    assert y == [5.0, 6.0, None, 7.0, None]
+    assert _broken([0, day], [1.0, 2.0], [], day) == ([0, day], [1.0, 2.0]), "daily scores are one line"
+
+
+def test_a_flag_is_a_sentence() -> None:
+    assert feature_words.say("spo2_missing_24h", 1.0).sentence.replace("\u00a0", " ") == "No SpO₂ measured in 24 h"
+    said = feature_words.say("blood_pressure_systolic_missing_24h", 0.0).sentence.replace("\u00a0", " ")
+    assert said == "Systolic pressure measured in the last 24 h"
