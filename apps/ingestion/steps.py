@@ -13,7 +13,7 @@ from apps.core.errors import Unavailable
 from apps.core.lake import lake
 from apps.ingestion.applier import Applier
 from apps.ingestion.models import ConsumerState
-from apps.ingestion.rebuild import LIVE_GROUP, projected_positions, rebuild
+from apps.ingestion.rebuild import LIVE_GROUP, bring_up, projected_positions
 from apps.ingestion.window import window_store
 from ml.contracts import TOPICS
 from ml.lake.claims import chains, next_offset
@@ -32,7 +32,7 @@ def show(_context: dict[str, Any], report: Report) -> dict[str, Any]:
         _wait(report)
     else:
         applier = Applier(lake=lake(), store=window_store(), default_trial=settings.DEFAULT_TRIAL_ID)
-        rebuild(applier, lambda sentence: report(sentence, 0, 1))
+        bring_up(applier, lambda topic, done, of: report(f"{topic}, {done:,} of {of:,}", done, of))
     return {}
 
 

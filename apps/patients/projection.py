@@ -90,9 +90,10 @@ def _stage(cursor: Any, model: type[ClinicalRecord], rows: pa.Table) -> None:
     cursor.execute(statements.create_stage(model))
     cursor.execute(f"TRUNCATE {stage}")
     names = ", ".join(f'"{name}"' for name in columns(model))
-    cursor.copy_expert(f"COPY {stage} ({names}) FROM STDIN WITH (FORMAT csv)", copy_text(model, rows))
+    with connection.wrap_database_errors:  # which Django does for `execute` alone
+        cursor.copy_expert(f"COPY {stage} ({names}) FROM STDIN WITH (FORMAT csv)", copy_text(model, rows))
     if rows.num_rows > ANALYZE_ABOVE:
-        cursor.execute(f"ANALYZE {stage}")
+        cursor.execute(f"ANALYZE {stage} (patient_id, record_key)")  # what the planner joins by
 
 
 def _one_at_a_time(topic: str) -> None:

@@ -21,7 +21,7 @@ from apps.core.errors import Unavailable
 from apps.ingestion import progress
 from apps.ingestion.applier import Applier
 from apps.ingestion.live_reader import LiveReader, TopicsMadeAnew
-from apps.ingestion.rebuild import LIVE_GROUP, rebuild
+from apps.ingestion.rebuild import LIVE_GROUP, bring_up, rebuild
 from apps.ingestion.window import Due, WindowStore
 from apps.predictions import push, services
 from apps.predictions.answering import Question, answer
@@ -92,14 +92,15 @@ class LiveLoop:
     # --- positions ---------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Go on where the windows stand; rebuild them where they are gone, or of another life of the topics."""
-        states = self.reader.look()
+        """Go on where the windows stand; of another life of the topics they must first hold all that bronze has."""
+        present = {state.topic_id for state in self.reader.look().values()}
         positions = self.store.positions()
-        ids = {topic_id for _, topic_id, _ in positions}
-        fresh = ids and any(state.topic_id not in ids for state in states.values())
-        if fresh or not self.store.whole():
-            log.warning("windows_rebuilding", reason="topic made anew" if fresh else "windows missing or of older code")
-            positions = rebuild(self.applier, lambda text: log.info("windows_rebuilding", step=text))
+        if not self.store.whole():
+            log.warning("windows_rebuilding", reason="windows missing or of older code")
+            positions = rebuild(self.applier, self._tell)
+            mark_lost(by=ACTOR, lake=self.reader.lake)
+        elif positions and not present <= {topic_id for _, topic_id, _ in positions}:
+            positions = bring_up(self.applier, self._tell, present=present)
             mark_lost(by=ACTOR, lake=self.reader.lake)
         else:
             self.applier.pending = {}
@@ -109,6 +110,9 @@ class LiveLoop:
         self.reader.open(positions)
         self._catching_up = True
         log.info("live_opened", partitions=len(self.reader.next_offsets), due=len(self.applier.due))
+
+    def _tell(self, topic: str, done: int, of: int) -> None:
+        log.info("windows_filled", topic=topic, messages=done, of=of)
 
     # --- one turn ----------------------------------------------------------------------------------------------------
 

@@ -11,10 +11,11 @@ import pytest
 
 from apps.audit.models import AuditEvent
 from apps.core.lake import lake as the_lake
+from apps.ingestion import rebuild as filling
 from apps.ingestion.bronze_consumer import BronzeConsumer, Limits
 from apps.ingestion.live_reader import LiveReader, TopicsMadeAnew
 from apps.ingestion.producer import EventProducer
-from apps.ingestion.rebuild import rebuild
+from apps.ingestion.rebuild import bring_up, rebuild
 from apps.ingestion.topics import TopicDirectory, ensure_topics
 from apps.ingestion.window import STAMP, WindowStore, window_store
 from apps.patients.models import Patient, Trial, VitalSigns
@@ -263,3 +264,77 @@ def test_an_emptied_valkey_is_noticed_and_filled_from_bronze(house: House, trial
     assert len(again.facts) >= len(unpack(before["DEMO/P1"]).facts)
     run_until(house.loop(), lambda: house.store.windows(["DEMO/P1"])["DEMO/P1"].watermark["patient-vitals"][2] == 121)
     assert Prediction.objects.count() >= 2
+
+
+def anew(monkeypatch: pytest.MonkeyPatch, life: str) -> None:
+    """From now on the topics have other ids, as after the restart of a broker that keeps everything in memory."""
+    describe = TopicDirectory.describe
+
+    def renamed(self: TopicDirectory, topics: Any) -> Any:
+        return {t: state._replace(topic_id=f"{life}-{t}") for t, state in describe(self, topics).items()}
+
+    monkeypatch.setattr(TopicDirectory, "describe", renamed)
+
+
+def never(*_: Any, **__: Any) -> None:
+    raise AssertionError("nothing may be built anew here")
+
+
+def test_windows_that_hold_what_bronze_holds_outlive_the_broker(
+    house: House, trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proper stop drains: the next start opens the new epoch and goes on, and the windows are those of a rebuild."""
+    house.send("simulator-history", *history("P1"), *history("P2"))
+    house.send("device", ("patient-vitals", vitals("P1") | {"timestamp": ago(0)}))
+    run_until(house.loop(), Prediction.objects.exists)
+    house.bronze()
+    grown = house.bytes()
+
+    with monkeypatch.context() as patch:
+        anew(patch, "second")
+        patch.setattr("apps.predictions.live.rebuild", never)
+        patch.setattr(filling, "rebuild", never)
+        loop = house.loop()
+        loop.begin()
+        assert house.bytes() == grown
+        assert {topic_id for _, topic_id, _ in loop.reader.next_offsets} == {f"second-{topic}" for topic in TOPICS}
+        assert not NotReplayable.objects.exists()
+        loop.reader.close()
+
+    rebuild(house.loop().applier)
+    assert house.bytes() == grown, "carried over and built anew from bronze are the same bytes"
+
+
+def test_windows_behind_bronze_are_filled_up_to_the_bytes_of_a_rebuild(house: House, trial: Trial) -> None:
+    """Valkey was saved before the last events came; or an import ran while no live loop did."""
+    first, second = history("P1"), history("P2")
+    house.send("simulator-history", *first[:60])
+    run_until(house.loop(), lambda: VitalSigns.objects.count() == 58)
+    house.send("simulator-history", *first[60:], *second, ("patient-vitals", vitals("P7")))
+    house.send("device", ("patient-vitals", vitals("P1") | {"timestamp": ago(0)}))
+    house.bronze()
+    applier = house.loop().applier
+    positions = bring_up(applier)
+    assert VitalSigns.objects.count() == 241
+    assert house.store.waiting_patients() == {"DEMO/P7"}
+    assert sum(positions.values()) == len(first) + len(second) + 2
+    assert house.store.positions() == positions
+    filled = house.bytes()
+    assert bring_up(applier) == positions, "and once more there is nothing to do"
+    assert house.bytes() == filled
+    assert rebuild(applier) == positions
+    assert house.bytes() == filled
+
+
+def test_windows_beyond_bronze_are_built_anew(house: House, trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.send("simulator-history", *history("P1"))
+    house.bronze()
+    house.send("device", ("patient-vitals", vitals("P1") | {"timestamp": ago(0)}))
+    run_until(house.loop(), Prediction.objects.exists)
+    beyond = house.bytes()
+    anew(monkeypatch, "second")
+    loop = house.loop()
+    loop.begin()
+    loop.reader.close()
+    assert house.bytes() != beyond
+    assert NotReplayable.objects.count() == 1
