@@ -7,7 +7,6 @@ inspector's program has to arrive at the same bytes. (RFC 8785 is close, but its
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import uuid
 from collections.abc import Callable, Mapping
@@ -15,6 +14,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any
+
+import orjson
 
 from apps.core.errors import Invalid
 
@@ -45,7 +46,7 @@ def moment(value: datetime) -> str:
 
 def encode(value: Any) -> bytes:
     """The canonical bytes of a value."""
-    return json.dumps(normalise(value), sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    return orjson.dumps(normalise(value), option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
 
 
 def _text(value: str) -> str:

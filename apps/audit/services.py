@@ -20,6 +20,7 @@ from apps.audit.actors import Actor
 from apps.audit.leaf import leaf_of
 from apps.audit.models import AuditEvent
 from apps.core import clock, correlation
+from apps.core.copying import insert_many
 from apps.core.errors import Invalid, NotAudited
 from apps.core.ids import uuid7
 
@@ -78,7 +79,7 @@ def record(
 
 
 def record_many(*, entries: Iterable[Entry]) -> list[AuditEvent]:
-    """Record several actions with one insert; same rules and errors as ``record``."""
+    """Record several actions at once; same rules and errors as ``record``."""
     if not connection.in_atomic_block:
         raise NotAudited(
             "An audit event belongs into the transaction of what it tells of.", cure="Call the service inside atomic()."
@@ -86,7 +87,8 @@ def record_many(*, entries: Iterable[Entry]) -> list[AuditEvent]:
     at = clock.now()
     current = correlation.get()
     events = [_event(entry, at, current) for entry in entries]
-    return AuditEvent.objects.bulk_create(events)
+    insert_many(events)
+    return events
 
 
 def type_of(obj: Model | type[Model]) -> str:

@@ -10,6 +10,7 @@ from django.db import transaction
 from apps.audit.actors import Actor
 from apps.audit.services import Entry, record, record_many
 from apps.core import clock
+from apps.core.copying import insert_many
 from apps.predictions.answering import Answer
 from apps.predictions.models import NotReplayable, Prediction
 from apps.predictions.serving import Serving
@@ -73,7 +74,7 @@ def store(*, by: Actor | Sequence[Actor], answers: Sequence[Answer], serving: Se
                 for row, actor in zip(rows, actors, strict=True)
             ],
         )
-        Prediction.objects.bulk_create(rows, batch_size=500)
+        insert_many(rows)
     return rows
 
 

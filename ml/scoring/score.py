@@ -7,6 +7,7 @@ difference: baseline probability + their sum = probability, to within 1e-12 (rou
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -117,14 +118,14 @@ class TopFactors:
         for position, contribution, value in zip(
             self.feature[row].tolist(), self.contribution[row].tolist(), self.value[row].tolist(), strict=True
         ):
-            if np.isnan(contribution):
+            if math.isnan(contribution):
                 return []
             factors.append(
                 {
                     "feature": self.names[position],
                     "contribution": contribution,
                     "direction": "raises" if contribution > 0 else "lowers" if contribution < 0 else "none",
-                    "value": value if np.isfinite(value) else None,
+                    "value": value if math.isfinite(value) else None,
                 }
             )
         return factors

@@ -116,3 +116,13 @@ def test_actions_are_named_after_their_area_and_read_as_sentences() -> None:
 def test_a_process_has_a_plain_name(name: str) -> None:
     with pytest.raises(Invalid):
         Actor.process(name)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    )
+)
+def test_the_canonical_text_is_the_standard_librarys(value: object) -> None:
+    plain = json.dumps(canonical.normalise(value), sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    assert canonical.encode(value) == plain
