@@ -14,6 +14,7 @@ from apps.pipelines.context import base_context
 from apps.pipelines.jobs import JOBS
 from apps.pipelines.models import JobRun
 from apps.pipelines.runner import run_steps
+from apps.pipelines.turns import turn
 
 log = logging.getLogger("pipelines")
 FLUSH_SECONDS = 0.5
@@ -55,7 +56,8 @@ def execute(*, by: Actor, run: JobRun, task_id: str = "", echo: Any = None) -> J
     try:
         context = base_context(run.trial_id) | run.arguments | {"job_run": str(run.pk)}
         known = set(context)
-        context = run_steps(job, context, progress)
+        with turn(job, progress):
+            context = run_steps(job, context, progress)
         progress.flush()
         services.succeed(by=by, run=run, outcome=_plain({k: v for k, v in context.items() if k not in known}))
     except DomainError as error:

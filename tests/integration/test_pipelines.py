@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connections
 
 from apps.audit.actors import Actor
 from apps.audit.models import AuditEvent
@@ -15,6 +17,7 @@ from apps.pipelines import execution, jobs, services
 from apps.pipelines.jobs import Job, Step
 from apps.pipelines.models import JobRun
 from apps.pipelines.runner import StepFailed, run_steps
+from apps.pipelines.turns import turn
 
 pytestmark = pytest.mark.usefixtures("pg")
 BY = Actor.process("tests")
@@ -144,6 +147,30 @@ def test_a_silent_worker_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert services.abandon_silent(by=BY, older_than_seconds=-1) == 1
     run.refresh_from_db()
     assert run.state == JobRun.State.FAILED
+
+
+def test_jobs_that_write_the_lake_take_turns(programme: str) -> None:
+    """Another session holds the turn: the run says that it waits, and goes on when the other is done."""
+    job = Job("writes", "Writes", "", (Step("p", "It runs", module=programme),))
+    held, free = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with turn(job, Heard()):
+            held.set()
+            free.wait(30)
+        connections.close_all()
+
+    other = threading.Thread(target=hold)
+    other.start()
+    held.wait(30)
+    heard = Heard()
+    threading.Timer(0.5, free.set).start()
+    with turn(job, heard):
+        other.join(30)
+    assert [sentence for sentence, _ in heard.steps] == ["Waiting for another job that writes the lake"]
+    reads = Job("reads", "Reads", "", (ADD,))
+    with turn(job, heard), turn(reads, heard):
+        assert len(heard.steps) == 1
 
 
 def test_every_step_names_something_that_exists() -> None:
