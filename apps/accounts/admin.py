@@ -10,11 +10,13 @@ from django.contrib.auth.models import Group
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
 from django.utils.html import format_html
+from django.views.decorators.debug import sensitive_post_parameters
 
 from apps.accounts import keys, services
-from apps.accounts.desk import ReadOnlyAdmin, ServiceAdmin, VisibleTrials, ask_reason, spoken
-from apps.accounts.forms import GrantForm, KeyForm, NewUserForm, UserForm
+from apps.accounts.desk import ReadOnlyAdmin, ServiceAdmin, VisibleTrials, ask, ask_reason, spoken
+from apps.accounts.forms import FirstPasswordForm, GrantForm, KeyForm, NewUserForm, UserForm
 from apps.accounts.models import ApiKey, RoleGrant, User
 from apps.accounts.permissions import check, visible_trials
 from apps.audit.models import AuditEvent
@@ -69,6 +71,7 @@ class UserDesk(ServiceAdmin):
         return [
             path("<path:pk>/deactivate/", view(self.deactivate), name="accounts_user_deactivate"),
             path("<path:pk>/reactivate/", view(self.reactivate), name="accounts_user_reactivate"),
+            path("<path:pk>/first-password/", view(self.first_password), name="accounts_user_first_password"),
             path("<path:pk>/verify/", view(self.verify), name="accounts_user_verify"),
             *super().get_urls(),
         ]
@@ -95,6 +98,20 @@ class UserDesk(ServiceAdmin):
             title=f"Reactivate {user}",
             sentence="This person can sign in again, with the roles they held.",
             act=lambda reason: services.reactivate_user(by=_person(request), user=user, reason=reason),
+        )
+
+    @method_decorator(sensitive_post_parameters("password"))
+    def first_password(self, request: HttpRequest, pk: str) -> HttpResponse:
+        """Set a first password for who has lost theirs; it opens a locked sign-in, too."""
+        user = self._found(request, pk)
+        return ask(
+            self,
+            request,
+            user,
+            form=FirstPasswordForm(request.POST or None),
+            title=f"Set a first password for {user}",
+            sentence="Their sessions end, a locked sign-in opens at once, and they choose their own when they sign in.",
+            act=lambda given: services.reset_password(by=_person(request), user=user, password=given["password"]),
         )
 
     def verify(self, request: HttpRequest, pk: str) -> HttpResponse:

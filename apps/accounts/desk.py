@@ -115,7 +115,12 @@ def spoken(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 class ReasonForm(forms.Form):
     """Why, in words: it is kept with the change."""
 
-    reason = forms.CharField(max_length=500, widget=forms.Textarea(attrs={"rows": 3}), strip=True)
+    reason = forms.CharField(
+        max_length=500,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        strip=True,
+        help_text="Kept in the audit trail with your name.",
+    )
 
 
 def ask_reason(
@@ -127,11 +132,27 @@ def ask_reason(
     sentence: str,
     act: Callable[[str], object],
 ) -> HttpResponse:
-    """A page that asks why, and then acts; back on the object's page it says what was done or refused."""
+    """A page that asks why, and then acts."""
     form = ReasonForm(request.POST or None)
+    return ask(
+        desk, request, obj, form=form, title=title, sentence=sentence, act=lambda given: act(str(given["reason"]))
+    )
+
+
+def ask(
+    desk: admin.ModelAdmin,
+    request: HttpRequest,
+    obj: Any,
+    *,
+    form: forms.Form,
+    title: str,
+    sentence: str,
+    act: Callable[[dict[str, Any]], object],
+) -> HttpResponse:
+    """A page that asks something, and then acts; back on the object's page it says what was done or refused."""
     if request.method == "POST" and form.is_valid():
         try:
-            act(form.cleaned_data["reason"])
+            act(form.cleaned_data)
             messages.success(request, f"{title}: done.")
         except DomainError as error:
             messages.error(request, str(error))

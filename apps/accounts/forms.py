@@ -29,6 +29,12 @@ class NewUserForm(forms.ModelForm):
         return
 
 
+class FirstPasswordForm(forms.Form):
+    """A first password for somebody who has lost theirs."""
+
+    password = forms.CharField(widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}), strip=False)
+
+
 class UserForm(forms.ModelForm):
     """How a person is written."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from axes.utils import reset
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -109,7 +110,8 @@ def change_password(*, by: User, old: str, new: str) -> User:
 
 
 def reset_password(*, by: User | Actor, user: User, password: str) -> User:
-    """Set a first password for somebody else: until they choose their own, they cannot sign."""
+    """Set a first password for somebody else, and open their sign-in if wrong tries had locked it: until they choose
+    their own, they cannot sign."""
     actor = _actor(by, "manage_users", None)
     if actor.name == user.username:
         raise Forbidden("Change your own password instead of resetting it.", code="own_password")
@@ -120,6 +122,7 @@ def reset_password(*, by: User | Actor, user: User, password: str) -> User:
         user.must_change_password = True
         record(by=actor, action="accounts.password_reset", obj=user)
         user.save(update_fields=["password", "must_change_password"])
+        reset(username=names.key(user.username))  # wrong tries with the old password no longer count
     return user
 
 

@@ -34,6 +34,9 @@ class SignForm(forms.Form):
     expected_hash = forms.CharField(widget=forms.HiddenInput)
 
 
+MOST_LINES = 30
+
+
 @admin.register(ModelVersion)
 class ModelVersionDesk(ReadOnlyAdmin):
     """Versions with their evidence; *Sign* and *Reject* open where the state and the person's role allow it."""
@@ -56,7 +59,8 @@ class ModelVersionDesk(ReadOnlyAdmin):
 
     @admin.display(description="Evaluation")
     def evaluation(self, version: ModelVersion) -> str:
-        return _json(version.metrics)
+        page = reverse("portal:model_version", args=[version.trial_id, version.version])
+        return format_html('<p><a href="{}">The evaluation as a page</a></p>{}', page, _json(version.metrics))
 
     @admin.display(description="Files and their SHA-256")
     def bundle(self, version: ModelVersion) -> str:
@@ -182,7 +186,12 @@ def _ways(request: HttpRequest, version: ModelVersion) -> list[tuple[str, str]]:
 
 
 def _json(value: Any) -> str:
-    return format_html("<pre>{}</pre>", json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True))
+    """The exact values, folded where they would bury the page."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True)
+    lines = text.count("\n") + 1
+    if lines <= MOST_LINES:
+        return format_html("<pre>{}</pre>", text)
+    return format_html("<details><summary>{} lines of JSON</summary><pre>{}</pre></details>", f"{lines:,}", text)
 
 
 def _person(request: HttpRequest) -> User:

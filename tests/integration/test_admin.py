@@ -207,3 +207,26 @@ def test_a_coordinator_has_no_business_in_the_admin(trial: Trial) -> None:
     client = Client()
     client.force_login(user, backend=BACKEND)
     assert client.get(reverse("admin:index")).status_code == 302
+
+
+def test_a_lost_password_is_replaced_and_the_lock_opens(trial: Trial) -> None:
+    people.person("cora", "coordinator", at=trial)
+    locked = Client()
+    for _ in range(5):
+        answer = locked.post("/sign-in/", {"username": "cora", "password": "wrong"})
+    assert answer.status_code == 429
+    desk = signed_in("ada", "administrator")
+    cora = User.objects.get(username="cora")
+    assert "Set a first password" in desk.get(f"/admin/accounts/user/{cora.pk}/change/").content.decode()
+    address = f"/admin/accounts/user/{cora.pk}/first-password/"
+    assert desk.get(address).status_code == 200
+    weak = desk.post(address, {"password": "short"}, follow=True).content.decode()
+    assert "at least 12 characters" in weak
+    assert desk.post(address, {"password": "a first password of hers"}).status_code == 302
+    answer = locked.post("/sign-in/", {"username": "cora", "password": "a first password of hers"})
+    assert answer.status_code == 302
+    assert answer["Location"] == "/password/"
+    auditor = signed_in("audrey", "auditor")
+    assert auditor.post(address, {"password": "a second password of hers"}).status_code in (302, 403)
+    cora.refresh_from_db()
+    assert cora.check_password("a first password of hers")

@@ -260,7 +260,7 @@ def test_health_metrics_and_documents_need_no_key(trial: Trial, secret: str) -> 
     for name in ("prediction_latency_bucket", "prediction_count_total", "error_rate"):
         assert name in metrics
     assert "P1" not in metrics
-    document = client.get("/api/openapi.json", headers={"Accept": "application/json"}).json()
+    document = client.get("/api/openapi.json", headers={"Accept": "text/html,*/*;q=0.8"}).json()
     answers = document["paths"]["/api/v1/predict"]["post"]["responses"]
     assert {"200", "400", "401", "403", "404", "409", "413", "422", "429", "503"} <= answers.keys()
     assert client.get("/api/docs").status_code == 200

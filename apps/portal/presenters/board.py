@@ -310,7 +310,7 @@ def board(
         changes_url=f"{changes}?{query}" if query else changes,
         head={
             # a label needs room on an axis of eight letters' width: 0 and 100 have theirs already
-            "bands": [mark for mark in marks.band_marks(viewer.profile) if 20 <= float(mark) <= 80],
+            "bands": [mark for mark in marks.band_marks(viewer.profile) if 20 <= float(mark) <= 70],
             "spark_words": span_words(viewer),
             "arm_words": "arm masked" if viewer.blinded else "arm",
             "change_words": "Points in 4 h," if viewer.live else "Points since",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.urls import path
+from drf_spectacular.renderers import OpenApiJsonRenderer2
 from drf_spectacular.views import SpectacularAPIView
 
 from apps.predictions.api.metrics import metrics
@@ -14,7 +15,11 @@ urlpatterns = [
     path("health", HealthView.as_view(), name="health"),
     path("metrics", metrics, name="metrics"),
     path(
-        "api/openapi.json", SpectacularAPIView.as_view(authentication_classes=(), permission_classes=()), name="openapi"
+        "api/openapi.json",
+        SpectacularAPIView.as_view(
+            authentication_classes=(), permission_classes=(), renderer_classes=(OpenApiJsonRenderer2,)
+        ),
+        name="openapi",
     ),
     path("api/docs", documentation, name="api-docs"),
 ]

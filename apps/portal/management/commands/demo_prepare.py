@@ -9,15 +9,17 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.core.errors import DomainError
+from apps.core.telling import logs_in
 from apps.portal import demo
 
 
 class Command(BaseCommand):
     help = "Prepares the demonstration: simulated history, silver, features, a model, signatures. Goes on where it stopped."
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *_: Any, **__: Any) -> None:
         try:
-            demo.prepare(self._say)
+            with logs_in(Path(settings.VAR_DIR, "log", "demo_prepare.log")):
+                demo.prepare(self._say)
         except DomainError as error:
             raise CommandError(str(error)) from error
         Path(settings.VAR_DIR, "welcome.txt").write_text(demo.welcome())
