@@ -114,8 +114,9 @@ def gate_row(gate: Mapping[str, Any]) -> GateRow:
         "not met": ("failed", "Not met", "cross"),
         "not judged": ("not_judged", "Not judged", "ring"),
     }[outcome]
-    digits = "{:.0f}" if abs(threshold) >= 10 else "{:.3f}"
-    shown = words.MISSING if value is None else digits.format(value).replace("-", words.MINUS)
+    shown = words.MISSING if value is None else three(value)
+    if value is not None and abs(threshold) >= 10:  # milliseconds: a third of one is not none
+        shown = words.number(value, 2)
     return GateRow(
         name=gate.get("sentence") or gate["name"],
         number=shown,
