@@ -26,14 +26,16 @@ from numpy.typing import NDArray
 
 from apps.core.errors import Conflict
 from apps.core.lake import lake
-from apps.ingestion.applier import ORDER, Applier
+from apps.ingestion.applier import CONTEXT, ORDER, Applier
 from apps.ingestion.window import WindowStore
 from apps.patients import selectors as patients
 from apps.predictions.pairs import Pairs, draw
 from apps.predictions.watermarks import of_bronze
 from ml.cleaning import clean, to_facts
 from ml.cleaning.clean import patient_names
+from ml.cleaning.facts import FACT_COLUMNS
 from ml.contracts import TOPICS
+from ml.contracts.tables import SILVER
 from ml.facts import Facts
 from ml.features import FEATURES, NAMES, Difference, compare, compute, reference
 from ml.lake import ObjectMissing
@@ -182,28 +184,27 @@ def silver_facts(
     trial_id: str, ends: Mapping[str, Mapping[str, int]], rng: np.random.Generator, most_patients: int
 ) -> Facts:
     """Facts of a trial's patients from silver's Parquet; of many patients, so many drawn ones."""
-    tables = {topic: _table(topic, trial_id) for topic in ends}
-    known = {name for table in tables.values() if table.num_rows for name in patient_names(table).unique().to_pylist()}
-    if not known:
+    names = sorted(patient_names(_table(CONTEXT, trial_id)).unique().to_pylist()) if CONTEXT in ends else []
+    if not names:
         raise Conflict(f"Trial {trial_id} has no silver yet.", cure="Run the clean job first.", code="no_silver")
-    names = sorted(known)
     if len(names) > most_patients:
         names = sorted(names[place] for place in rng.choice(len(names), most_patients, replace=False))
-    wanted = pa.array(names, pa.string())
     parts = [Facts.empty(names)]
-    for topic, table in tables.items():
-        if table.num_rows:
-            parts.append(to_facts(topic, table.filter(pc.is_in(patient_names(table), value_set=wanted))))
+    parts += [to_facts(topic, _table(topic, trial_id, names)) for topic in ends]
     return Facts.concat(parts)
 
 
-def _table(topic: str, trial_id: str) -> pa.Table:
-    parts = []
+def _table(topic: str, trial_id: str, names: Sequence[str] | None = None) -> pa.Table:
+    """What facts are made of in a topic's silver; of these patients ("trial/patient") only, where they are given."""
+    columns = list(FACT_COLUMNS[topic])
+    parts = [pa.table({name: pa.array([], SILVER[topic].field(name).type) for name in columns})]
+    wanted = None if names is None else pa.array([name.partition("/")[2] for name in names], pa.string())
     for info in lake().list(f"processed/{topic}/"):
         if info.path.endswith(".parquet"):
-            part = pq.read_table(io.BytesIO(lake().get(info.path)), partitioning=None)
-            parts.append(part.filter(pc.equal(part["trial_id"], trial_id)))
-    return pa.concat_tables(parts) if parts else pa.table({})
+            part = pq.read_table(io.BytesIO(lake().get(info.path)), columns=columns, partitioning=None)
+            mine = pc.equal(part["trial_id"], trial_id)
+            parts.append(part.filter(mine if wanted is None else pc.and_(mine, pc.is_in(part["patient_id"], wanted))))
+    return pa.concat_tables(parts, promote_options="permissive")
 
 
 # --- the online way ----------------------------------------------------------------------------------------------------

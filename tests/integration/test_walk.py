@@ -7,6 +7,8 @@ import json
 import os
 import random
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connection, transaction
 from django.test import Client
@@ -40,7 +43,7 @@ from ml.features import INDEX, NAMES
 from ml.lake.claims import chain_claims, chains
 from ml.window import pack
 from tests.support import world as worlds
-from tests.support.world import TRIAL, World
+from tests.support.world import HISTORY_ENDS, TRIAL, World
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 SAMPLE = 200
@@ -148,6 +151,35 @@ def test_when_production_stops_predictions_stop_and_the_board_says_so(world: Wor
     assert re.search(r"data-state=.late|status[^>]*late", stale), "the page carries the state, too"
     patient = coordinator.get(reverse("portal:patient", args=[TRIAL, names[0]])).content.decode()
     assert "No new predictions since" in patient
+
+
+# --- the same bytes again -----------------------------------------------------------------------------------------------
+
+
+def test_another_folder_process_and_shuffle_give_the_same_bytes(world: World) -> None:
+    """Silver, quarantine, features and labels of the same bronze, made by jobs that share nothing with the first ones."""
+    options = ["--lake", world.bronze_copy, "--profiles", world.folder / "profiles.json", "--default-trial", TRIAL]
+    options += ["--master", "local[1]", "--buckets", 5, "--java-home", settings.JAVA_HOME]
+    for job, more in (
+        ("clean", []),
+        ("features", ["--trial", TRIAL]),
+        ("labels", ["--trial", TRIAL, "--as-of", HISTORY_ENDS]),
+    ):
+        command = [sys.executable, "-m", "spark_jobs", job, *map(str, [*options, *more])]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=settings.BASE_DIR)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    ours, again = (
+        {
+            str(path.relative_to(folder)): path.read_bytes()
+            for path in folder.rglob("*.parquet")
+            if "_state" not in path.parts
+        }
+        for folder in (world.lake_folder, world.bronze_copy)
+    )
+    assert {path.split("/")[0] for path in ours} >= {"processed", "features", "labels"}
+    assert len(ours) > 200
+    assert ours.keys() == again.keys()
+    assert [path for path in ours if ours[path] != again[path]] == []
 
 
 # --- parity ------------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -106,6 +107,11 @@ class World:
     @property
     def lake_folder(self) -> Path:
         return self.folder / "lake"
+
+    @property
+    def bronze_copy(self) -> Path:
+        """A lake with bronze alone, as it was when silver was made."""
+        return self.folder / "again"
 
     def settings(self) -> dict[str, Any]:
         layer = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
@@ -265,6 +271,8 @@ def _history(world: World) -> None:
     ensure_topics(world.servers)
     world.send("simulator-history", ORIGIN, HISTORY_ENDS)
     world.bronze()
+    for name in ("raw", "claims", "epochs"):
+        shutil.copytree(world.lake_folder / name, world.bronze_copy / name)
 
 
 def world_profile(trial: Trial) -> StudyProfile:
