@@ -31,7 +31,9 @@ from clinical_portal.servers.process import Identity
 from clinical_portal.servers.state import StateFile
 
 LOG_BYTES = 20 * 2**20
-LOUD = ("warning", "error", "critical")
+LOUD = ("error", "critical")  # warnings (a broker that pauses, a message refused) are in the logs and on the pages
+ORDINARY = ("epoch_opened",)  # an alarm elsewhere; the embedded broker begins anew with every start
+AGAIN_SECONDS = 60.0
 EARLY_SECONDS = 10.0  # who falls sooner than this after its start is counted as not coming up
 EARLY_FALLS = 3
 START_SECONDS = 60.0
@@ -54,13 +56,14 @@ def _following_popen(command: str, **options: Any) -> honcho.process.Popen:
 
 
 class LogPrinter(Printer):
-    """Every line goes to ``var/log/<process>.log``; the terminal shows warnings and worse, as sentences."""
+    """Every line goes to ``var/log/<process>.log``; the terminal shows errors, the same one once a minute."""
 
     def __init__(self, folder: Path, say: Say) -> None:
         super().__init__()
         self.folder = folder
         self.say = say
         self._files: dict[str, logging.Handler] = {}
+        self._told: dict[tuple[str, str], float] = {}
 
     def write(self, message: Message) -> None:
         if message.type != "line":
@@ -70,7 +73,10 @@ class LogPrinter(Printer):
         handler = self._file(message.name)
         handler.emit(logging.LogRecord(message.name, logging.INFO, "", 0, line, None, None))
         if loud := _loud(line):
-            self.say(f"{message.name}: {loud}")
+            now = time.monotonic()
+            if now - self._told.get((message.name, loud), -AGAIN_SECONDS) >= AGAIN_SECONDS:
+                self._told[message.name, loud] = now
+                self.say(f"{message.name}: {loud} (var/log/{message.name}.log)")
 
     def _file(self, name: str) -> logging.Handler:
         if name not in self._files:
@@ -91,7 +97,8 @@ def _loud(line: str) -> str:
         entry = json.loads(line)
     except ValueError:
         return ""
-    return str(entry.get("event", "")) if entry.get("log_level") in LOUD else ""
+    event = str(entry.get("event", ""))
+    return event if entry.get("log_level") in LOUD and event not in ORDINARY else ""
 
 
 @dataclass

@@ -29,7 +29,7 @@ def bronze_beside(*options: str) -> Iterator[None]:
     if bronze_runs():
         yield
         return
-    folder = Path(settings.VAR_DIR) / "logs"
+    folder = Path(settings.VAR_DIR) / "log"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "bronze-beside.log").open("ab") as log:
         process = subprocess.Popen(

@@ -28,6 +28,7 @@ from apps.audit.services import record
 from apps.core import clock
 from apps.core.errors import Conflict, DomainError, Forbidden, Invalid, Unavailable
 from apps.core.lake import lake
+from apps.ingestion import hurry
 from apps.ingestion.models import ImportDomain, ImportRefusal, ImportRun
 from apps.ingestion.producer import Acknowledged, EventProducer, patient_key
 from apps.ingestion.topics import ensure_topics
@@ -217,6 +218,7 @@ def _wait(place: Lake, goals: dict[Chain, int], run: ImportRun, report: Report) 
                 cure="Start `manage.py run_bronze`, then import again: what comes twice is removed.",
                 code="bronze_stalled",
             )
+        hurry.ask()
         _progress(run, report, "Bronze takes the events", sum(end + 1 for end in now.values()), total, 50, 98)
         time.sleep(0.5)
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core.errors import DomainError
+from apps.core.telling import Turns, logs_in
 from apps.ingestion import sdtm_import
 from apps.ingestion.beside import bronze_beside
 from apps.pipelines import services as pipelines
@@ -28,8 +31,12 @@ class Command(BaseCommand):
         parser.add_argument("--refusals", type=int, default=10, help="how many refused rows to show")
 
     def handle(self, *_: Any, **options: Any) -> None:
+        with logs_in(Path(settings.VAR_DIR, "log", "import_sdtm.log")):
+            self._import(options)
+
+    def _import(self, options: dict[str, Any]) -> None:
         began = time.monotonic()
-        self._last = ""
+        self._turn = self._turns()
         try:
             if options["dry_run"]:
                 package = sdtm_import.read(options["folder"], trial_id=options["trial"], report=self._show)
@@ -55,7 +62,7 @@ class Command(BaseCommand):
     def _study(self, trial_id: str) -> None:
         """From bronze on: clean, features, training, registration, signatures of a demonstration, predictions."""
         run = pipelines.request(by=sdtm_import.PROCESS, job="study", trial_id=trial_id)
-        execute(by=sdtm_import.PROCESS, run=run, echo=self.stdout.write)
+        execute(by=sdtm_import.PROCESS, run=run, echo=self._turns())
         if run.state != JobRun.State.SUCCEEDED:
             raise CommandError(f"{run.error} {run.cure}".strip())
         for name in ("version", "state", "test_auroc", "predictions", "indeterminate", "quarantined"):
@@ -63,11 +70,14 @@ class Command(BaseCommand):
                 self.stdout.write(f"{name}: {run.outcome[name]}")
 
     def _show(self, sentence: str, done: int, of: int) -> None:
-        line = f"{sentence} {done:,}/{of:,}"
-        if line != self._last:
-            self.stdout.write(line)
-            self.stdout.flush()
-            self._last = line
+        self._turn(f"{sentence} {done:,}/{of:,}")
+
+    def _turns(self) -> Turns:
+        return Turns(self._say, seconds=2.0)
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
 
     def _account(self, package: Package, shown: int) -> None:
         self.stdout.write(f"{'domain':<8}{'read':>9}{'carried':>9}{'refused':>9}{'events':>9}")

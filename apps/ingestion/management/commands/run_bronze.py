@@ -14,7 +14,7 @@ from kafka.errors import KafkaError
 
 from apps.core.errors import DomainError
 from apps.core.lake import lake
-from apps.ingestion import outbox, progress, services
+from apps.ingestion import hurry, outbox, progress, services
 from apps.ingestion.bronze_consumer import BronzeConsumer, Limits
 from apps.ingestion.dead_letters import BRONZE, Projector
 from apps.ingestion.producer import EventProducer
@@ -92,11 +92,13 @@ def _save(consumer: BronzeConsumer) -> None:
 
 
 def _beside(consumer: BronzeConsumer, stop: threading.Event) -> None:
-    """Once a second: send what the portal wrote into its outbox. Every five: say how far we are."""
+    """Once a second: send what the portal wrote into its outbox, and write at once if somebody waits for bronze. Every
+    five: say how far we are."""
     producer: EventProducer | None = None
     ticks = 0
     while not stop.wait(1.0):
         ticks += 1
+        consumer.cut_now = consumer.cut_now or hurry.asked()
         try:
             if producer is None:
                 producer = EventProducer(settings.KAFKA_BOOTSTRAP_SERVERS, producer=outbox.PRODUCER)
