@@ -136,7 +136,7 @@ export class Live {
       live: ["Live", `Last prediction ${since}, ${old} ago`],
       late: since ? ["Late", `No new predictions since ${since}, ${old} ago`] : ["Waiting", "No predictions yet"],
       paused: ["Paused by you", `As of ${since}; ${this.waiting ? `${this.waiting} change${this.waiting > 1 ? "s wait" : " waits"}` : "nothing new waits"}`],
-      lost: [`Connection lost${this.lostAt ? ` at ${clockTime(this.lostAt, this.zone)}` : ""}`,
+      lost: [`Connection lost${this.lostAt ? ` at ${clockTime(this.lostAt, this.zone)} ${this.zoneName}` : ""}`,
         this.ended ? "This page is no longer updated." : `You see the state of then.${this.nextTry ? ` Next try in ${Math.max(0, Math.ceil(this.nextTry - this.now()))} s.` : " Trying now."}`],
     }[state];
     this.line.dataset.state = state;
