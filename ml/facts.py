@@ -11,7 +11,8 @@ resolution and times are whole seconds since 1970 UTC, so that sums are exact wh
 | event_time, known_time | it happened; we learned it |
 | epoch, offset | order of versions known in the same second |
 | retracted | the record was entered in error |
-| value | signs, labs: fixed-point value · study_dose, medication: amount × 1000 · adverse_event: grade · age: years × 10 · sex, disposition: their codes · enrolment, arm, history: 1 |
+| value | signs, labs: fixed-point value · study_dose, medication: amount × 1000 · adverse_event: grade |
+| | age: years × 10 · sex, disposition: their codes · enrolment, arm, history: 1 |
 | low, high | labs: reference range, fixed-point |
 | end_time | medication, study_dose, adverse_event, history: end, once known |
 | code | medication, study_dose: `name_code` of the drug · adverse_event, history: of the term · arm: of the arm's code |
@@ -35,7 +36,19 @@ Int = NDArray[np.int64]
 ABSENT = -(2**63)
 """Where a fact has no such value."""
 
-INT_COLUMNS = ("key", "event_time", "known_time", "epoch", "offset", "value", "low", "high", "end_time", "code", "extra")
+INT_COLUMNS = (
+    "key",
+    "event_time",
+    "known_time",
+    "epoch",
+    "offset",
+    "value",
+    "low",
+    "high",
+    "end_time",
+    "code",
+    "extra",
+)
 
 
 def stable_code(*parts: str) -> int:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a table reads best with one row a line
 """Laboratory analytes and the closed table of units.
 
 Codes: LOINC. Units: UCUM. A unit that is not in the table is refused, never guessed. Sources of the factors: molar mass
@@ -42,9 +43,22 @@ class UnitRule:
     factor: float
 
 
-def _a(name: str, label: str, loinc: str, unit: str, decimals: int, impossible: tuple[float, float], implausible: tuple[float, float],
-       reference: tuple[float | None, float | None], synonyms: str, molar_mass: float | None = None, valence: int | None = None) -> Analyte:  # fmt: skip
-    return Analyte(name, label, loinc, unit, decimals, *impossible, *implausible, *reference, tuple(synonyms.split("|")), molar_mass, valence)
+def _a(
+    name: str,
+    label: str,
+    loinc: str,
+    unit: str,
+    decimals: int,
+    impossible: tuple[float, float],
+    implausible: tuple[float, float],
+    reference: tuple[float | None, float | None],
+    synonyms: str,
+    molar_mass: float | None = None,
+    valence: int | None = None,
+) -> Analyte:
+    """One row of the table; limits as pairs, synonyms parted by bars."""
+    limits = (*impossible, *implausible, *reference)
+    return Analyte(name, label, loinc, unit, decimals, *limits, tuple(synonyms.split("|")), molar_mass, valence)
 
 
 # fmt: off
@@ -137,7 +151,6 @@ CONVERSIONS: dict[str, dict[str, float]] = {
 # fmt: on
 
 
-
 def _rules() -> tuple[UnitRule, ...]:
     rules: list[UnitRule] = []
 
@@ -168,7 +181,9 @@ UNITS: tuple[UnitRule, ...] = _rules()
 _RULE = {(rule.analyte, rule.unit): rule for rule in UNITS}
 ANALYTE_BY_NAME: dict[str, Analyte] = {analyte.name: analyte for analyte in ANALYTES}
 _BY_SYNONYM: dict[str, Analyte] = {
-    spelling.casefold(): analyte for analyte in ANALYTES for spelling in (analyte.name, analyte.label, analyte.loinc, *analyte.synonyms)
+    spelling.casefold(): analyte
+    for analyte in ANALYTES
+    for spelling in (analyte.name, analyte.label, analyte.loinc, *analyte.synonyms)
 }
 
 

@@ -75,7 +75,9 @@ EVENTS: dict[str, EventContract] = {
                 _patient(),
                 _time("timestamp", "When it was measured."),
                 *(
-                    Column(sign.name, "number", f"{sign.label}.", nullable=True, unit=sign.unit, minimum=-1e6, maximum=1e6)
+                    Column(
+                        sign.name, "number", f"{sign.label}.", nullable=True, unit=sign.unit, minimum=-1e6, maximum=1e6
+                    )
                     for sign in SIGNS
                     if sign.name != "consciousness"
                 ),
@@ -96,7 +98,9 @@ EVENTS: dict[str, EventContract] = {
             (
                 _patient(),
                 _time("timestamp", "When the specimen was taken."),
-                Column("test_name", "text", "The test, by name or code of the laboratory.", required=True, max_length=80),
+                Column(
+                    "test_name", "text", "The test, by name or code of the laboratory.", required=True, max_length=80
+                ),
                 Column(
                     "value",
                     "number",
@@ -106,8 +110,22 @@ EVENTS: dict[str, EventContract] = {
                     minimum=-1e9,
                     maximum=1e9,
                 ),
-                Column("unit", "text", "Unit as reported; null when none was; a ratio has 1.", required=True, nullable=True, max_length=40),
-                Column("reference_range", "text", 'The laboratory\'s range in the same unit, "7-56".', required=True, nullable=True, max_length=60),
+                Column(
+                    "unit",
+                    "text",
+                    "Unit as reported; null when none was; a ratio has 1.",
+                    required=True,
+                    nullable=True,
+                    max_length=40,
+                ),
+                Column(
+                    "reference_range",
+                    "text",
+                    'The laboratory\'s range in the same unit, "7-56".',
+                    required=True,
+                    nullable=True,
+                    max_length=60,
+                ),
                 Column("lab_id", "text", "The laboratory.", required=True, max_length=64),
                 Column("value_text", "text", "The result as reported when it is no number.", max_length=200),
                 *COMMON,
@@ -123,13 +141,32 @@ EVENTS: dict[str, EventContract] = {
                 _patient(),
                 _time("timestamp", "Start."),
                 Column("drug_name", "text", "Name as reported.", required=True, blinding="arm"),
-                Column("dosage", "number", f"Amount of one dose; {DRUG_ABSENT}.", required=True, nullable=True, minimum=0, maximum=1e7, blinding="arm"),
-                Column("unit", "text", f"Unit of the amount; {DRUG_ABSENT}.", required=True, nullable=True, max_length=40, blinding="arm"),
+                Column(
+                    "dosage",
+                    "number",
+                    f"Amount of one dose; {DRUG_ABSENT}.",
+                    required=True,
+                    nullable=True,
+                    minimum=0,
+                    maximum=1e7,
+                    blinding="arm",
+                ),
+                Column(
+                    "unit",
+                    "text",
+                    f"Unit of the amount; {DRUG_ABSENT}.",
+                    required=True,
+                    nullable=True,
+                    max_length=40,
+                    blinding="arm",
+                ),
                 Column("route", "text", f"Route; {DRUG_ABSENT}.", required=True, nullable=True, max_length=60),
                 Column("frequency", "text", f"Frequency; {DRUG_ABSENT}.", required=True, nullable=True, max_length=60),
                 _time("end_timestamp", "End, once it is known.", required=False, nullable=True),
                 Column("term", "text", "Why it is given.", max_length=200),
-                Column("outcome", "text", "For a study dose: taken (when absent) or missed.", choices=("taken", "missed")),
+                Column(
+                    "outcome", "text", "For a study dose: taken (when absent) or missed.", choices=("taken", "missed")
+                ),
                 *COMMON,
             ),
         ),
@@ -177,7 +214,16 @@ EVENTS: dict[str, EventContract] = {
                     required=True,
                     choices=("enrolment", "demographics", "history", "arm", "disposition"),
                 ),
-                Column("age", "number", "demographics: age at enrolment, years.", nullable=True, minimum=0, maximum=130, unit="a", blinding="personal"),
+                Column(
+                    "age",
+                    "number",
+                    "demographics: age at enrolment, years.",
+                    nullable=True,
+                    minimum=0,
+                    maximum=130,
+                    unit="a",
+                    blinding="personal",
+                ),
                 Column("sex", "text", "demographics.", choices=("F", "M", "U"), blinding="personal"),
                 Column("race", "text", "demographics.", nullable=True, blinding="personal"),
                 Column("ethnicity", "text", "demographics.", nullable=True, blinding="personal"),
@@ -185,7 +231,12 @@ EVENTS: dict[str, EventContract] = {
                 Column("arm_code", "text", "arm: code of the arm.", max_length=40, blinding="arm"),
                 Column("arm_name", "text", "arm: its name.", blinding="arm"),
                 Column("treated", "flag", "arm: false for a subject never randomised or treated."),
-                Column("status", "text", "disposition.", choices=("completed", "withdrawn", "died", "screen_failure", "lost")),
+                Column(
+                    "status",
+                    "text",
+                    "disposition.",
+                    choices=("completed", "withdrawn", "died", "screen_failure", "lost"),
+                ),
                 _time("end_timestamp", "history: end, once known.", required=False, nullable=True),
                 *COMMON,
             ),

@@ -43,7 +43,14 @@ class Refused:
 
 
 def _property(column: Column) -> dict[str, Any]:
-    kinds = {"text": "string", "time": "string", "number": "number", "integer": "integer", "flag": "boolean", "list": "array"}
+    kinds = {
+        "text": "string",
+        "time": "string",
+        "number": "number",
+        "integer": "integer",
+        "flag": "boolean",
+        "list": "array",
+    }
     schema: dict[str, Any] = {"type": kinds[column.kind], "description": column.doc}
     if column.nullable:
         schema["type"] = [schema["type"], "null"]
@@ -123,7 +130,9 @@ def validate(topic: str, raw: bytes | None, version: str = SCHEMA_VERSION) -> Ac
     if raw is None:
         return Refused((Reason("empty", "", "The message has no body."),))
     if len(raw) > MAX_MESSAGE_BYTES:
-        return Refused((Reason("too_large", "", f"The message has {len(raw)} bytes; {MAX_MESSAGE_BYTES} are allowed."),))
+        return Refused(
+            (Reason("too_large", "", f"The message has {len(raw)} bytes; {MAX_MESSAGE_BYTES} are allowed."),)
+        )
     if version not in KNOWN_VERSIONS:
         return Refused((Reason("unknown_version", "", f"Nobody here knows version {version[:20]!r} of {topic}."),))
     try:
@@ -149,6 +158,17 @@ def _keyword(error: Any) -> str:
     """The JSON Schema keyword that was broken, e.g. `required`, `type`, `pattern`."""
     path = [part for part in error.schema_path if isinstance(part, str)]
     for part in reversed(path):
-        if part in {"required", "type", "pattern", "enum", "minimum", "maximum", "maxLength", "minLength", "maxItems", "anyOf"}:
+        if part in {
+            "required",
+            "type",
+            "pattern",
+            "enum",
+            "minimum",
+            "maximum",
+            "maxLength",
+            "minLength",
+            "maxItems",
+            "anyOf",
+        }:
             return str(part)
     return "rule"
