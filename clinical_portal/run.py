@@ -26,7 +26,15 @@ WELCOME = "welcome.txt"
 
 def say(line: str) -> None:
     """One line of progress, with the seconds since the start."""
-    print(f"[{time.monotonic() - BEGAN:6.1f} s] {line}", flush=True)
+    show(f"[{time.monotonic() - BEGAN:6.1f} s] {line}")
+
+
+def show(text: str) -> None:
+    """Text for the terminal. A terminal that was closed must not keep us from stopping whole."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as we live
 
 
 class Interrupted(Exception):
@@ -142,7 +150,7 @@ def _welcome(stack: Stack) -> None:
     say(f"the portal answers: http://127.0.0.1:{env.integer('WEB_PORT')}")
     note = Path(stack.var_dir, WELCOME)
     if note.exists():
-        print(note.read_text().rstrip(), flush=True)
+        show(note.read_text().rstrip())
     servers = sum(memory_mib(identity) for identity in stack.running().values())
     here = Identity.of(os.getpid())
     total = memory_mib(here) if here else 0.0
