@@ -85,14 +85,17 @@ def main() -> int:
 
 def _run(stack: Stack) -> int:
     addresses = stack.ensure("postgres", "valkey", "broker", own=True)
-    stack.begin("mlflow")  # seven seconds, beside the migrations
+    addresses |= stack.begin("mlflow")  # seven seconds, beside the migrations
     settled = _environment(stack, addresses, env)
     say("migrating the database")
     _manage(settled, "migrate", "--noinput", "--verbosity", "0")
-    say("waiting for mlflow")
-    settled = _environment(stack, stack.ensure("mlflow"), env)
+    prepared = Path(stack.var_dir, WELCOME).exists()
+    if not prepared:
+        settled = _environment(stack, stack.ensure("mlflow"), env)
     if has_command("demo_prepare"):
         _manage(settled, "demo_prepare")
+    if prepared:  # what is left to prepare takes a second and needs no MLflow
+        settled = _environment(stack, stack.ensure("mlflow"), env)
     crew = Crew(env.var_dir, say)
     ports = {name: env.integer(name) for name in ("WEB_PORT", "API_PORT")}
     for row in processes.table(env):

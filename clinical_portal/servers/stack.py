@@ -100,13 +100,19 @@ class Stack:
         if names := tuple(self._children):
             self.stop(*names)
 
-    def begin(self, *names: str) -> None:
-        """Start the named servers without waiting; a later ``ensure`` waits. What they need must answer already."""
+    def begin(self, *names: str) -> dict[str, str]:
+        """Start the named servers without waiting; a later ``ensure`` waits. What they need must answer already.
+
+        All addresses, with those at which the named ones will answer unless another program takes the port first.
+        """
         with self.file.locked() as state:
+            coming: dict[str, str] = {}
             for server in (BY_NAME[name] for name in names):
                 identity = Identity.read(state.servers.get(server.name))
                 if identity is None or not identity.alive:
                     self._begin(server, state)
+                coming |= server.addresses(self._site(server, state))
+            return {**state.addresses, **coming}
 
     def _ensure(self, server: Server, state: State) -> None:
         identity = Identity.read(state.servers.get(server.name))
