@@ -124,7 +124,7 @@ def test_a_quiet_connection_is_kept_alive_by_beats(ward: clinic.Ward, monkeypatc
             assert set(beat) == {"type", "now"}
             assert beat["type"] == "beat"
 
-    asyncio.run(story())
+    in_a_thread(story)
 
 
 def test_a_patient_page_hears_of_its_patient_only(ward: clinic.Ward) -> None:
