@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.db import connection, connections
 from django.test import Client, override_settings
@@ -232,6 +233,7 @@ def _forget() -> None:
     for cached in (the_lake, window_store):
         cached.cache_clear()
     serving.forget()
+    ContentType.objects.clear_cache()  # another database numbers them otherwise
 
 
 def _create_database(name: str) -> None:
@@ -258,6 +260,7 @@ def built(folder: Path, database_url: str) -> Iterator[World]:
         world = World(folder, database, servers, addresses["REDIS_URL"], StandingClock(HISTORY_ENDS), environment)
         with inside(world):
             call_command("migrate", verbosity=0)
+            ContentType.objects.clear_cache()
             _history(world)
             _model(world)
             _live(world)
