@@ -174,7 +174,7 @@ def _windows(say: Say) -> None:
 
 STEPS = (
     Step("people", "a demo trial and its people", _people, every=True),
-    Step("history", "60 days of simulated patients, through Kafka into bronze", _history),
+    Step("history", "the past months of simulated patients, through Kafka into bronze", _history),
     Step("windows", "patients' records and online windows from bronze (beside the next steps)", _windows, beside=True),
     Step("silver", "bronze is cleaned into silver", _job("clean")),
     Step("features", "120 features for every patient-day, as they were known then", _job("features")),
