@@ -210,9 +210,17 @@ def _lead(version: ModelVersion, body: Mapping[str, Any]) -> str:
     )
 
 
+def _gates_word(version: ModelVersion) -> str:
+    """What became of the gates, without calling met what was not judged."""
+    if not version.gates_passed:
+        return "below its gates: silent only"
+    unjudged = sum(gate.get("outcome") == "not judged" for gate in version.gates)
+    return f"none failed, {unjudged} not judged" if unjudged else "all met"
+
+
 def _steps(version: ModelVersion, approvals: list[Approval], viewer: Viewer) -> list[Step]:
     given = len({approval.user_id for approval in approvals})
-    gates = "all met" if version.gates_passed else "below its gates: silent only"
+    gates = _gates_word(version)
     serving = version.state in ("production", "silent", "retired")
     made = words.when(version.created_at, viewer.zone, year=True)
     end = {"silent": "Silent", "retired": "Retired", "rejected": "Rejected"}.get(version.state, "Production")

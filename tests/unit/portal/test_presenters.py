@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from apps.portal.presenters import evaluation, factors, feature_words, marks, model, news2
+from apps.portal.presenters import model as model_presenter
 from apps.portal.presenters.panels import _broken, thin, ticks_of
 from apps.portal.presenters.status import late_after
+from apps.registry.models import ModelVersion
 from ml.features import FEATURES
 from ml.profile import StudyProfile
 
@@ -203,3 +205,16 @@ def test_a_flag_is_a_sentence() -> None:
     assert feature_words.say("spo2_missing_24h", 1.0).sentence.replace("\u00a0", " ") == "No SpO₂ measured in 24 h"
     said = feature_words.say("blood_pressure_systolic_missing_24h", 0.0).sentence.replace("\u00a0", " ")
     assert said == "Systolic pressure measured in the last 24 h"
+
+
+@pytest.mark.parametrize(
+    ("passed", "outcomes", "words"),
+    [
+        (True, ["met", "met"], "all met"),
+        (True, ["met", "not judged", "not judged"], "none failed, 2 not judged"),
+        (False, ["met", "not met"], "below its gates: silent only"),
+    ],
+)
+def test_a_gate_that_was_not_judged_is_not_called_met(passed: bool, outcomes: list[str], words: str) -> None:
+    version = ModelVersion(gates_passed=passed, gates=[{"outcome": outcome} for outcome in outcomes])
+    assert model_presenter._gates_word(version) == words
