@@ -38,7 +38,9 @@ bench: install-all  ## benchmarks; NAME=serving runs one
 
 import-sdtm: install  ## FROM=folder of .xpt files [TRIAL=id]: a real trial through the same way
 	@test -n "$(FROM)" || { echo 'say which folder: make import-sdtm FROM=path/to/study'; exit 2; }
-	@$(VENV)/python -m clinical_portal.servers exec -- $(VENV)/python manage.py import_sdtm "$(FROM)" $(if $(TRIAL),--trial "$(TRIAL)")
+	@$(VENV)/python -m clinical_portal.servers exec -- sh -c '$(VENV)/python manage.py migrate --noinput --verbosity 0 \
+		&& $(VENV)/python manage.py demo_prepare --only people && exec $(VENV)/python manage.py import_sdtm "$$@"' \
+		import-sdtm "$(FROM)" $(if $(TRIAL),--trial "$(TRIAL)")
 
 shell: install-all  ## your shell with the servers up and their addresses set
 	@$(VENV)/python -m clinical_portal.servers shell

@@ -83,14 +83,14 @@ class Memory:
             draft.replace(self._path)
 
 
-def prepare(say: Say, steps: Sequence[Step] | None = None) -> None:
-    """Do every step that is not done yet, in their order, those marked so beside the ones behind them."""
+def prepare(say: Say, steps: Sequence[Step]) -> None:
+    """Do those of the steps that are not done yet, in their order, those marked so beside the ones behind them."""
     memory = Memory()
     done = memory.done()
-    todo = [step for step in (STEPS if steps is None else steps) if step.every or step.name not in done]
+    todo = [step for step in steps if step.every or step.name not in done]
     if all(step.every for step in todo):
         say = _nothing  # a second start has nothing to tell
-    with ThreadPoolExecutor(len(STEPS)) as pool:
+    with ThreadPoolExecutor(max(1, len(todo))) as pool:
         beside = []
         for number, step in enumerate(todo, 1):
             say(f"step {number} of {len(todo)}: {step.sentence}")
