@@ -42,6 +42,7 @@ from ml.simulation import SimulationConfig, Simulator
 from ml.simulation.config import DAY, HOUR
 from tests.support import people
 from tests.support import serving as support
+from tests.support.loops import apart_from_the_browser
 from tests.support.standing import StandingClock, standing
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -201,7 +202,8 @@ def listen(client: Client, seen: Seen) -> None:
             await wire.wait(timeout=2)
         return heard
 
-    seen.answers["socket"] = tuple(async_to_sync(story)())
+    with apart_from_the_browser():
+        seen.answers["socket"] = tuple(async_to_sync(story)())
 
 
 def world(*, swapped: bool) -> dict[str, Seen]:
