@@ -20,6 +20,15 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """Sections that stand under one word; a group of which a person sees one section is that section."""
+
+    title: str
+    sections: list[Section]
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TrialChoice:
     name: str
     note: str
@@ -31,7 +40,7 @@ class TrialChoice:
 class Frame:
     """The top bar of a signed-in person; ``trial_id`` empty outside a trial."""
 
-    sections: list[Section]
+    groups: list[Group]
     trials: list[TrialChoice]
     trial_id: str
     trial_name: str
@@ -41,12 +50,12 @@ class Frame:
     staff: bool
 
 
-#: title, name of the address, permission that shows it
+#: group, title, name of the address, permission that shows it
 SECTIONS = (
-    ("Risk board", "portal:board", "view_board"),
-    ("Model", "portal:model", "view_models"),
-    ("Runs", "portal:runs", "view_jobs"),
-    ("Imports", "portal:imports", "view_jobs"),
+    ("Risk board", "Risk board", "portal:board", "view_board"),
+    ("Model", "Model", "portal:model", "view_models"),
+    ("Data", "Imports", "portal:imports", "view_jobs"),
+    ("Runs", "Runs", "portal:runs", "view_jobs"),
 )
 
 
@@ -67,11 +76,7 @@ def frame(user: User, trial: Trial | None, *, section: str = "", blinded: bool =
         return any(grant.role in board_roles and grant.trial_id in (None, one.pk) for grant in grants)
 
     return Frame(
-        sections=[
-            Section(title, reverse(name, args=[trial.pk]), name == section)
-            for title, name, action in SECTIONS
-            if trial is not None and roles & permissions.PERMISSIONS[action].roles
-        ],
+        groups=_groups(trial, roles, section) if trial is not None else [],
         trials=[
             TrialChoice(
                 one.name,
@@ -88,3 +93,12 @@ def frame(user: User, trial: Trial | None, *, section: str = "", blinded: bool =
         role_words=f"{labels or 'No role yet'}{where}",
         staff=user.is_staff,
     )
+
+
+def _groups(trial: Trial, roles: set[str], current: str) -> list[Group]:
+    """The sections these roles may open, in the table's order."""
+    found: dict[str, list[Section]] = {}
+    for group, title, name, action in SECTIONS:
+        if roles & permissions.PERMISSIONS[action].roles:
+            found.setdefault(group, []).append(Section(title, reverse(name, args=[trial.pk]), name == current))
+    return [Group(title, sections, any(one.current for one in sections)) for title, sections in found.items()]
