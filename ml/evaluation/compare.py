@@ -82,15 +82,20 @@ def compare(
         nothing = Estimate(None)
         sentence = f"Not compared: {events} of {len(y):,} rows have an event; at least {FEWEST_EVENTS} with and without one are needed."
         return Comparison(
-            len(y),
-            present,
-            events,
-            0,
-            seed,
-            *[nothing] * 6,
-            _agreement(probability_a, probability_b),
-            "too few events",
-            sentence,
+            rows=len(y),
+            patients=present,
+            events=events,
+            draws=0,
+            seed=seed,
+            auroc_a=nothing,
+            auroc_b=nothing,
+            difference=nothing,
+            brier_a=nothing,
+            brier_b=nothing,
+            brier_difference=nothing,
+            agreement=_agreement(probability_a, probability_b),
+            outcome="too few events",
+            sentence=sentence,
         )
 
     def statistic(weights: Float) -> dict[str, Float]:

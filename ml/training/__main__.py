@@ -17,9 +17,11 @@ from typing import Any
 
 from mlflow.exceptions import MlflowException
 
+from ml.drift import Reference, sample_rows
 from ml.features import TABLE_DIGEST
 from ml.lake import Lake, LakeError
 from ml.profile import StudyProfile
+from ml.splits import PARTS, TRAIN
 from ml.training import source
 from ml.training.assess import assess
 from ml.training.crossval import cross_validate
@@ -129,6 +131,8 @@ def execute(run: Run, report: Callable[..., None] = tell) -> dict[str, Any]:
         evaluation = _evaluate(run, data, trained, report)
         evaluation["labels_version"] = provenance.labels_version
         evaluation["labels_known_by"] = provenance.known_by
+        reference = _reference(run, data, trained, provenance)
+        evaluation["reference"] = reference.digests
         recorded: Recorded | None = None
         if tracker is not None:
             report(step="recording the run", done=95, of=STEPS)
@@ -137,7 +141,7 @@ def execute(run: Run, report: Callable[..., None] = tell) -> dict[str, Any]:
         if tracker is not None:
             tracker.fail()
         raise
-    return _publish(run, trained, evaluation, recorded)
+    return _publish(run, trained, evaluation, reference, recorded)
 
 
 def _train(
@@ -206,13 +210,27 @@ def _tags(run: Run, provenance: source.Provenance) -> dict[str, str]:
     }
 
 
-def _publish(run: Run, trained: Trained, evaluation: dict[str, Any], recorded: Recorded | None) -> dict[str, Any]:
+def _reference(run: Run, data: TrainingData, trained: Trained, provenance: source.Provenance) -> Reference:
+    """A sample of the training rows, and who was trained on: what monitoring compares with for as long as it serves."""
+    fit = data.take(trained.part == TRAIN)
+    chosen = sample_rows([fit.patients[row] for row in fit.patient.tolist()], fit.as_of, run.config.seed)
+    parts = {
+        name: tuple(data.patients[row] for row in set(data.patient[trained.part == number].tolist()))
+        for number, name in enumerate(PARTS)
+    }
+    return Reference(data.names, fit.features[chosen], parts, provenance.known_by)
+
+
+def _publish(
+    run: Run, trained: Trained, evaluation: dict[str, Any], reference: Reference, recorded: Recorded | None
+) -> dict[str, Any]:
     bundle = trained.bundle
     name = recorded.run_id if recorded is not None else bundle.digest
     path = f"models/{run.profile.trial_id}-{name[:16]}"
     evaluation["run_id"] = recorded.run_id if recorded is not None else ""
     text = (json.dumps(evaluation, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
     run.lake.put(f"{path}/evaluation.json", text)
+    reference.save(run.lake, path)
     bundle.save_to_lake(run.lake, path)
     if run.out is not None:
         bundle.save(run.out)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
+from ml.drift import Reference
 from ml.features import NAMES, TABLE_DIGEST
 from ml.lake import Lake
 from ml.profile import StudyProfile
@@ -57,6 +58,13 @@ def test_a_run_of_two_epochs_is_recorded_registered_and_scored_without_torch(tmp
     evaluation = json.loads(lake.get(f"{outcome['bundle_path']}/evaluation.json"))
     assert evaluation["metrics"]["test_auroc"] == outcome["test_auroc"]
     assert evaluation["data_version"] == bundle.data_version == outcome["data_version"]
+
+    reference = Reference.load(lake, outcome["bundle_path"], NAMES, evaluation["reference"])
+    assert reference is not None
+    assert len(reference.sample) == min(2000, evaluation["split"]["train"]["rows"])
+    assert {name: len(patients) for name, patients in reference.parts.items()} == {
+        name: part["patients"] for name, part in evaluation["split"].items()
+    }
 
     run = client.get_run(outcome["run_id"])
     assert run.info.status == "FINISHED"
