@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 
-from apps.accounts import keys, services
+from apps.accounts import keys, services, training
 from apps.accounts.models import ApiKey, RoleGrant, User
 from apps.accounts.roles import (
     ADMINISTRATOR,
@@ -115,7 +115,12 @@ def join(*, by: Actor, user: User, person: Person, trial: Any, sites: dict[str, 
     site = sites.get(person.site)
     if person.site and site is None:
         return
-    held = RoleGrant.objects.filter(user=user, role=person.role, revoked_at__isnull=True)
+    for course in training.lacking(user, person.role):
+        training.record_training(
+            by=by, user=user, course=course.name, completed_on=clock.now().date(),
+            evidence="A demonstration's record: nobody was trained.",
+        )  # fmt: skip
+    held = RoleGrant.objects.in_force().filter(user=user, role=person.role)
     held = held.filter(trial__isnull=True) if everywhere else held.filter(trial=trial, site=site)
     if not held.exists():
         services.grant_role(by=by, user=user, role=person.role, trial=None if everywhere else trial, site=site)

@@ -70,18 +70,28 @@ _ROWS: tuple[Permission, ...] = (
     _row("retire_model", "retire a model version", "trial", MODEL_APPROVER, ADMINISTRATOR),
     _row("view_monitoring", "see the monitoring of models", "trial", ML_ENGINEER, MODEL_APPROVER, AUDITOR, ADMINISTRATOR, SAFETY_REVIEWER),
     _row("view_audit", "read the audit trail", "trial", AUDITOR, ADMINISTRATOR),
+    _row("view_field_log", "see the admin's log of changed fields", "platform", AUDITOR, ADMINISTRATOR),
     _row("export_audit", "export the audit trail", "trial", AUDITOR),
     _row("view_people", "see people, roles and keys", "trial", AUDITOR, ADMINISTRATOR),
     _row("manage_users", "keep accounts", "platform", ADMINISTRATOR),
     _row("manage_roles", "grant and end roles", "trial", ADMINISTRATOR),
+    _row("record_training", "record training", "trial", ADMINISTRATOR),
     _row("manage_keys", "issue and revoke API keys", "trial", ADMINISTRATOR),
+    _row("view_study", "see how the study is set up", "trial", ML_ENGINEER, MODEL_APPROVER, AUDITOR, ADMINISTRATOR),
+    _row("change_study", "change the study's name", "trial", ADMINISTRATOR),
     _row("manage_sites", "keep sites", "trial", ADMINISTRATOR),
+    _row("manage_arms", "keep the study's arms", "trial", ADMINISTRATOR),
     _row("manage_trials", "create trials", "platform", ADMINISTRATOR),
     _row("publish_profile", "publish a study profile", "trial", ADMINISTRATOR),
     _row("view_components", "see the gallery of parts", "trial", *EVERYONE),
 )
 # fmt: on
 PERMISSIONS: dict[str, Permission] = {row.action: row for row in _ROWS}
+
+
+class OutOfSight(Forbidden):
+    """The person may do it in this trial, but not at this site. A page tells it as if nothing were there: whether another
+    site has a patient of that name is none of their business."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +136,22 @@ def may(user: User | Any, action: str, *, trial: Trial | str | None, site: Site 
 def check(user: User | Any, action: str, *, trial: Trial | str | None, site: Site | str | None = None) -> None:
     """Raise Forbidden with the sentence unless ``may``."""
     if not may(user, action, trial=trial, site=site):
+        refusal = OutOfSight if site is not None and may_somewhere(user, action, trial=trial) else Forbidden
         where = f" in trial {_trial_id(trial)}" if trial is not None else ""
-        raise Forbidden(
+        raise refusal(
             f"You may not {PERMISSIONS[action].sentence}{where}.",
             cure="Ask an administrator for a role that may: " + ", ".join(_labels(action)) + ".",
             code="not_permitted",
         )
+
+
+def may_somewhere(user: User | Any, action: str, *, trial: Trial | str | None) -> bool:
+    """Whether the person may do it at one site of the trial at least: the trial's door to actions about a site."""
+    permission = PERMISSIONS[action]
+    return any(
+        grant.role in permission.roles and (permission.scope != "platform" or grant.trial_id is None)
+        for grant in grants(user, _trial_id(trial))
+    )
 
 
 def visible_sites(user: User | Any, trial: Trial | str) -> VisibleSites:
@@ -155,6 +175,11 @@ def visible_trials(user: User | Any) -> list[str]:
     return sorted({str(grant.trial_id) for grant in held})
 
 
+def trials_where(user: User | Any, action: str) -> list[str]:
+    """Identifiers of the trials in which the person may do it; a grant for every trial gives all of them."""
+    return [trial_id for trial_id in visible_trials(user) if may_somewhere(user, action, trial=trial_id)]
+
+
 def is_blinded(user: User | Any, trial: Trial | str, *, blinded_study: bool = True) -> bool:
     """Whether what reveals the arm is kept from the person. In a study that is not blinded, from nobody.
 
@@ -171,7 +196,7 @@ def grants(user: User | Any, trial_id: str | None, *, any_trial: bool = False) -
     """The live grants of an active person that count in the trial (None = those for every trial only)."""
     if user is None or not getattr(user, "is_authenticated", False) or not user.is_active:
         return []
-    live = RoleGrant.objects.filter(user_id=user.pk, revoked_at__isnull=True)
+    live = RoleGrant.objects.in_force().filter(user_id=user.pk)
     if not any_trial:
         live = (
             live.filter(Q(trial_id=trial_id) | Q(trial__isnull=True)) if trial_id else live.filter(trial__isnull=True)

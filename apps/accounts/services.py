@@ -1,7 +1,8 @@
-"""Writes about people and their roles: keyword-only, by somebody, recorded."""
+"""Writes about people and their roles: keyword-only, by somebody, recorded. Training has ``training``."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from axes.utils import reset
@@ -9,7 +10,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from apps.accounts import names
+from apps.accounts import names, training
 from apps.accounts.models import RoleGrant, User
 from apps.accounts.permissions import check
 from apps.accounts.roles import ROLES
@@ -85,12 +86,30 @@ def verify_identity(*, by: User | Actor, user: User) -> User:
 
 def deactivate_user(*, by: User | Actor, user: User, reason: str) -> User:
     """End a person's access now: sessions and keys of theirs are refused from the next request on."""
+    if isinstance(by, User) and by.pk == user.pk:
+        raise Forbidden("Nobody deactivates themselves.", cure="Ask another administrator.", code="own_account")
     return _change(by, user, "accounts.user_deactivated", "manage_users", reason=reason, is_active=False)
 
 
 def reactivate_user(*, by: User | Actor, user: User, reason: str) -> User:
     """Give a deactivated person access again."""
     return _change(by, user, "accounts.user_reactivated", "manage_users", reason=reason, is_active=True)
+
+
+def keep_account(*, by: User | Actor, user: User, reason: str) -> User:
+    """Note that an account nobody used was reviewed and may stay. Nobody reviews their own."""
+    actor = _actor(by, "manage_users", None)
+    if actor.name == user.username:
+        raise Forbidden("Nobody reviews their own account.", cure="Ask another administrator.", code="own_account")
+    return _change(
+        by,
+        user,
+        "accounts.account_kept",
+        "manage_users",
+        reason=reason,
+        reviewed_at=clock.now(),
+        reviewed_by=actor.name,
+    )
 
 
 def change_password(*, by: User, old: str, new: str) -> User:
@@ -126,10 +145,13 @@ def reset_password(*, by: User | Actor, user: User, password: str) -> User:
     return user
 
 
-def grant_role(*, by: User | Actor, user: User, role: str, trial: Any = None, site: Any = None) -> RoleGrant:
-    """Give a role, for a trial, one site of it, or (where the role allows it) every trial.
+def grant_role(
+    *, by: User | Actor, user: User, role: str, trial: Any = None, site: Any = None, ends_at: datetime | None = None
+) -> RoleGrant:
+    """Give a role, for a trial, one site of it, or (where the role allows it) every trial; until ``ends_at`` or its end.
 
-    Raises Forbidden (also for one's own roles), Invalid for a role or scope that is none, Conflict if held already.
+    Raises Forbidden (also for one's own roles), Invalid for a role, scope or end that is none, Conflict if held already,
+    if the site is closed, or if the person has no current training record for the role (21 CFR 11.10(i)).
     """
     known = ROLES.get(role)
     if known is None:
@@ -140,19 +162,26 @@ def grant_role(*, by: User | Actor, user: User, role: str, trial: Any = None, si
         raise Invalid(f"The role {known.label} is not given by site.", cure="Leave the site out.", code="role_scope")
     if site is not None and site.trial_id != getattr(trial, "pk", trial):
         raise Invalid(f"{site} is no site of that trial.", cure="Choose one of its sites.", code="role_scope")
+    if ends_at is not None and ends_at <= clock.now():
+        raise Invalid("A role cannot end before it begins.", cure="Choose a day to come, or none.", code="ends_at")
     actor = _actor(by, "manage_roles", trial)
     _not_own(actor, user)
     if not user.is_active:
         raise Conflict(f"{user} is deactivated.", cure="Reactivate the account first.", code="deactivated")
+    if site is not None and site.closed_at is not None:
+        raise Conflict(f"Site {site.site_id} is closed.", cure="Reopen it first.", code="site_closed")
+    training.check_for_role(user, role)
     grant = RoleGrant(
         user=user,
         role=role,
         trial_id=getattr(trial, "pk", trial),
         site_id=getattr(site, "pk", None),
         granted_by=actor.name,
+        ends_at=ends_at,
     )
     try:
         with transaction.atomic():
+            _close_run_out(actor, grant)
             record(by=actor, action="accounts.role_granted", obj=grant, after=_grant(grant))
             grant.save(force_insert=True)
             _sync_staff(user)
@@ -192,8 +221,22 @@ def _change(by: User | Actor, user: User, action: str, permission: str, *, reaso
 
 def _sync_staff(user: User) -> None:
     """Whether the admin opens follows from the roles held; the flag is only Django's way to ask."""
-    held = RoleGrant.objects.filter(user=user, revoked_at__isnull=True).values_list("role", flat=True)
+    held = RoleGrant.objects.in_force().filter(user=user).values_list("role", flat=True)
     User.objects.filter(pk=user.pk).update(is_staff=any(ROLES[role].staff for role in held))
+
+
+def _close_run_out(actor: Actor, grant: RoleGrant) -> None:
+    """An equal grant that its date has ended is closed, so that the new one can stand in its place."""
+    equal = {"user": grant.user, "role": grant.role, "trial_id": grant.trial_id, "site_id": grant.site_id}
+    old = (
+        RoleGrant.objects.select_for_update().filter(**equal, revoked_at__isnull=True, ends_at__lte=clock.now()).first()
+    )
+    if old is not None:
+        before = _grant(old)
+        old.revoked_at, old.revoked_by = old.ends_at, actor.name
+        reason = "Its date had ended it."
+        record(by=actor, action="accounts.role_revoked", obj=old, before=before, after=_grant(old), reason=reason)
+        old.save(update_fields=["revoked_at", "revoked_by"])
 
 
 def _fit(password: str, user: User) -> None:
@@ -216,6 +259,7 @@ def _grant(grant: RoleGrant) -> dict[str, Any]:
         "role": grant.role,
         "trial": grant.trial_id,
         "site": grant.site_id,
+        "ends_at": grant.ends_at,
         "revoked_at": grant.revoked_at,
     }
 

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.http import HttpRequest
 
 from apps.accounts.models import User
+from apps.accounts.training import check_for_signing
 from apps.audit.actors import Actor
 from apps.audit.services import record
 from apps.core import clock
@@ -35,8 +36,8 @@ def verify_password(user: User, password: str, *, request: HttpRequest | None = 
 
     ``request`` gives the address that lockout counts by; without one (a command) a local address stands in. Raises
     Forbidden for a wrong password, and for a person who cannot sign at all (deactivated, identity not verified, a
-    password somebody else chose); TooMany while locked out. A refusal is recorded outside the caller's transaction
-    where there is none, and inside it otherwise.
+    password somebody else chose, training not current); TooMany while locked out. A refusal is recorded outside the
+    caller's transaction where there is none, and inside it otherwise.
     """
     request = request or _local_request()
     fresh = User.objects.get(pk=user.pk)
@@ -76,6 +77,7 @@ def _able(user: User) -> None:
         )
     if not user.printed_name.strip():
         raise Forbidden("A signature needs your printed name.", cure="An administrator enters it.", code="printed_name")
+    check_for_signing(user)
 
 
 def _local_request() -> HttpRequest:

@@ -32,7 +32,9 @@ CLASSES: dict[str, dict[str, Blinding]] = {
     "patients.Trial": _table(open="trial_id name simulated created_at"),
     # The profile names the study's drugs, not who has which.
     "patients.StudyProfileVersion": _table(open="id trial version body digest created_at created_by reason"),
-    "patients.Site": _table(open="key trial site_id name timezone created_at"),
+    "patients.Site": _table(open="key trial site_id name timezone created_at closed_at"),
+    # That there are arms is open; what they are called is not: a code beside a date is a guess at a patient.
+    "patients.Arm": _table(open="id trial created_at", arm="code name withdrawn_at"),
     "patients.Patient": _table(
         open="key trial patient_id site enrolled_at treated status status_at status_term known_since created_at",
         arm="arm_code arm_name",

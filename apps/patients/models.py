@@ -7,7 +7,7 @@ from django.db.models.functions import Concat
 
 from apps.core import clock
 from apps.core.ids import uuid7
-from apps.core.models import InsertOnly
+from apps.core.models import BaseModel, InsertOnly
 from apps.patients.records import (
     AdverseEvent,
     ClinicalRecord,
@@ -19,6 +19,7 @@ from apps.patients.records import (
 
 __all__ = [
     "AdverseEvent",
+    "Arm",
     "ClinicalRecord",
     "ContextRecord",
     "LabResult",
@@ -72,7 +73,10 @@ class StudyProfileVersion(InsertOnly):
 
 
 class Site(models.Model):
-    """A site of a trial. ``key`` is "trial/site"; ``timezone`` an IANA name, for local times on its pages."""
+    """A site of a trial. ``key`` is "trial/site"; ``timezone`` an IANA name, for local times on its pages.
+
+    A closed site (``closed_at``) keeps its patients and its people; nobody new is given a role there.
+    """
 
     key = models.CharField(max_length=130, primary_key=True)
     trial = models.ForeignKey(Trial, on_delete=models.PROTECT, related_name="sites")
@@ -80,6 +84,7 @@ class Site(models.Model):
     name = models.CharField(max_length=200, blank=True)
     timezone = models.CharField(max_length=64, default="UTC")
     created_at = models.DateTimeField(default=clock.now, editable=False)
+    closed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["trial", "site_id"]
@@ -92,6 +97,25 @@ class Site(models.Model):
 
     def __str__(self) -> str:
         return self.name or self.site_id
+
+
+class Arm(BaseModel):
+    """An arm as the study was set up; ``code`` is what context events say. Which patient is in which arm is the events'.
+
+    A withdrawn arm was set up by mistake or is no longer used: an event that names it is pointed out like an unknown one.
+    """
+
+    trial = models.ForeignKey(Trial, on_delete=models.PROTECT, related_name="arms")
+    code = models.CharField(max_length=40)
+    name = models.CharField(max_length=200)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["trial", "code"]
+        constraints = [models.UniqueConstraint(fields=["trial", "code"], name="arm_once_per_trial")]
+
+    def __str__(self) -> str:
+        return self.code
 
 
 class Patient(models.Model):

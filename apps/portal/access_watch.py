@@ -23,11 +23,14 @@ LOOKS_BETWEEN_BEATS = 12
 
 
 class Watched(Protocol):
-    """A connection: who, in which trial, with which session."""
+    """A connection: who, in which trial, with which session. ``auth_hash`` changes with the password; ``site_key`` is
+    the site of the patient it is about, "" for a whole trial."""
 
     user_id: int
     trial_id: str
     session_key: str
+    auth_hash: str
+    site_key: str
 
     async def close_for(self, reason: str) -> None: ...
 
@@ -71,22 +74,32 @@ class AccessWatch:
 def verdicts(connections: list[Watched]) -> list[tuple[Watched, str]]:
     """The connections that may not stay, each with the reason. Three queries however many there are."""
     people = {connection.user_id for connection in connections}
-    active = set(User.objects.filter(pk__in=people, is_active=True).values_list("pk", flat=True))
+    # by the password's hash as it is now: who changes theirs ends every other session of theirs
+    active = {user.pk: user.get_session_auth_hash() for user in User.objects.filter(pk__in=people, is_active=True)}
     keys = {connection.session_key for connection in connections}
     sessions = set(Session.objects.filter(pk__in=keys, expire_date__gt=clock.now()).values_list("pk", flat=True))
     roles = permissions.PERMISSIONS["view_board"].roles
     granted = set(
-        RoleGrant.objects.filter(user_id__in=people, revoked_at__isnull=True, role__in=roles).values_list(
-            "user_id", "trial_id"
-        )
+        RoleGrant.objects.in_force()
+        .filter(user_id__in=people, role__in=roles)
+        .values_list("user_id", "trial_id", "site_id")
     )
     found = []
     for connection in connections:
-        if connection.user_id not in active or connection.session_key not in sessions:
+        if connection.session_key not in sessions or active.get(connection.user_id) != connection.auth_hash:
             found.append((connection, SIGNED_OUT))
-        elif not {(connection.user_id, connection.trial_id), (connection.user_id, None)} & granted:
+        elif not any(_covers(grant, connection) for grant in granted):
             found.append((connection, NO_ACCESS))
     return found
+
+
+def _covers(grant: tuple[int, str | None, str | None], connection: Watched) -> bool:
+    user_id, trial_id, site_id = grant
+    return (
+        user_id == connection.user_id
+        and trial_id in (None, connection.trial_id)
+        and (not connection.site_key or site_id in (None, connection.site_key))
+    )
 
 
 watch = AccessWatch()

@@ -204,7 +204,7 @@ def test_a_blinded_role_blinds_whatever_else_is_held(trial: Trial) -> None:
 
 
 def test_roles_are_given_only_where_they_make_sense(trial: Trial) -> None:
-    user, site = people.person("ana"), people.site(trial)
+    user, site = people.trained(people.person("ana"), "coordinator"), people.site(trial)
     other = people.site(people.trial("OTHER"))
     for wrong in (
         {"role": "king", "trial": trial},
@@ -220,7 +220,7 @@ def test_roles_are_given_only_where_they_make_sense(trial: Trial) -> None:
 
 
 def test_granting_and_ending_roles_needs_an_administrator_and_somebody_else(trial: Trial) -> None:
-    admin, ana = people.person("admin", "administrator"), people.person("ana")
+    admin, ana = people.person("admin", "administrator"), people.trained(people.person("ana"), "auditor")
     with pytest.raises(Forbidden, match="their own roles"):
         services.grant_role(by=admin, user=admin, role="model_approver")
     with pytest.raises(Forbidden):

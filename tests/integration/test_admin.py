@@ -138,7 +138,11 @@ def test_people_and_roles_go_through_the_services(trial: Trial) -> None:
     client.post(add, {**form, "password": "a-long-first-password-1"})
     ana = User.objects.get(username="ana")
     assert (ana.must_change_password, ana.identity_verified_by, ana.is_superuser) == (True, "admin", False)
-    client.post(reverse("admin:accounts_rolegrant_add"), {"user": ana.pk, "role": "coordinator", "trial": "DEMO"})
+    coordinator = {"user": ana.pk, "role": "coordinator", "trial": "DEMO"}
+    untrained = client.post(reverse("admin:accounts_rolegrant_add"), coordinator, follow=True)
+    assert "no current training record" in words(untrained)
+    people.trained(ana, "coordinator")
+    client.post(reverse("admin:accounts_rolegrant_add"), coordinator)
     grant = RoleGrant.objects.get(user=ana)
     refused = client.post(reverse("admin:accounts_rolegrant_add"), {"user": ana.pk, "role": "coordinator"}, follow=True)
     assert "given for one trial" in words(refused)
