@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -11,10 +12,11 @@ from django.db import transaction
 
 from apps.core import clock
 from apps.core.models import OutboxMessage
-from apps.ingestion.producer import EventProducer, NotDelivered, patient_key
+from apps.ingestion.producer import Acknowledged, EventProducer, NotDelivered, patient_key
 from ml.contracts import Refused, validate
 
 PRODUCER = "portal"
+SENT_AS = "sent_as"
 
 
 def enqueue(*, topic: str, trial_id: str, value: Mapping[str, Any], correlation_id: str = "") -> OutboxMessage:
@@ -40,6 +42,7 @@ def relay(*, producer: EventProducer | None = None, limit: int = 500) -> int:
     """Send what waits, oldest first; how many were sent. Several relays may run: each row is taken by one.
 
     A crash between sending and marking sends a message again; the record's identity makes the second one a duplicate.
+    Where the broker put a message is kept in its row's headers under SENT_AS.
     """
     with transaction.atomic():
         rows = list(
@@ -58,6 +61,7 @@ def relay(*, producer: EventProducer | None = None, limit: int = 500) -> int:
                     row.value,
                     correlation_id=row.headers.get("correlation_id") or None,
                     producer=row.headers.get("producer") or None,
+                    arrived=partial(_arrived, row),
                 )
             own.flush(timeout=20)
         except NotDelivered as error:
@@ -67,5 +71,12 @@ def relay(*, producer: EventProducer | None = None, limit: int = 500) -> int:
         finally:
             if producer is None:
                 own.abandon()
-        OutboxMessage.objects.filter(pk__in=[row.pk for row in rows]).update(sent_at=clock.now(), error="")
+        now = clock.now()
+        for row in rows:
+            row.sent_at, row.error = now, ""
+        OutboxMessage.objects.bulk_update(rows, ["sent_at", "error", "headers"])
         return len(rows)
+
+
+def _arrived(row: OutboxMessage, where: Acknowledged) -> None:
+    row.headers[SENT_AS] = [where.topic, where.partition, where.offset]

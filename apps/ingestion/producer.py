@@ -57,6 +57,7 @@ class _Pending(NamedTuple):
     value: bytes | None
     headers: list[tuple[str, bytes]]
     timestamp: int | None
+    arrived: Callable[[Acknowledged], None] | None
 
 
 def patient_key(trial_id: str, patient_id: str) -> str:
@@ -123,10 +124,12 @@ class EventProducer:
         timestamp_ms: int | None = None,
         schema_version: str = SCHEMA_VERSION,
         producer: str | None = None,
+        arrived: Callable[[Acknowledged], None] | None = None,
     ) -> None:
         """Hand over one event (a mapping, or the raw bytes as they are). It has arrived once ``flush`` returns.
 
-        ``key`` is :func:`patient_key`; ``producer`` speaks for another row of the table.
+        ``key`` is :func:`patient_key`; ``producer`` speaks for another row of the table; ``arrived`` is told where the
+        broker put this one.
         NotDelivered if the broker has been away for too long.
         """
         if topic not in TOPICS:
@@ -137,7 +140,7 @@ class EventProducer:
             ("correlation_id", (correlation_id or uuid.uuid4().hex).encode()),
             ("schema_version", schema_version.encode()),
         ]
-        self._put(topic, None if key is None else key.encode(), raw, headers, timestamp_ms)
+        self._put(topic, None if key is None else key.encode(), raw, headers, timestamp_ms, arrived)
         self._since_check += 1
         if self._since_check >= _CHECK_EVERY:
             self._since_check = 0
@@ -154,6 +157,7 @@ class EventProducer:
         value: bytes | None,
         headers: list[tuple[str, bytes]],
         timestamp: int | None,
+        arrived: Callable[[Acknowledged], None] | None,
     ) -> None:
         try:
             known = self._client.partitions_for(topic)
@@ -167,7 +171,7 @@ class EventProducer:
             )
         except KafkaError as error:
             raise NotDelivered(f"The broker does not take messages: {error}. Is it running?") from error
-        self._pending.append(_Pending(future, time.monotonic(), topic, key, value, headers, timestamp))
+        self._pending.append(_Pending(future, time.monotonic(), topic, key, value, headers, timestamp, arrived))
 
     def _settle(self) -> None:
         """Let go of what was acknowledged; a refusal by the broker means sending again."""
@@ -179,10 +183,12 @@ class EventProducer:
                 return
             pending.popleft()
             self._fruitless = 0
-            if self._ledger is not None:
+            tell = [one for one in (self._ledger, first.arrived) if one is not None]
+            if tell:
                 where = first.future.value
                 key = None if first.key is None else first.key.decode()
-                self._ledger(Acknowledged(where.topic, where.partition, where.offset, key, first.value))
+                for one in tell:
+                    one(Acknowledged(where.topic, where.partition, where.offset, key, first.value))
 
     def _watch(self) -> None:
         if self._pending and time.monotonic() - self._pending[0].sent_at > self._stall_seconds:
@@ -205,7 +211,7 @@ class EventProducer:
                 if item.future.is_done and item.future.succeeded():
                     self._pending.append(item)
                     continue
-                self._put(item.topic, item.key, item.value, item.headers, item.timestamp)
+                self._put(item.topic, item.key, item.value, item.headers, item.timestamp, item.arrived)
         except (KafkaError, NotDelivered):
             # still away: keep the rest, the next watch tries again
             self._pending.extend(item._replace(sent_at=time.monotonic()) for item in waiting[len(self._pending) :])

@@ -26,14 +26,17 @@ __all__ = [
     "BronzeLine",
     "DeadLine",
     "Line",
+    "Share",
     "Watermark",
     "dead_line",
     "epochs",
     "events_of_patient",
     "events_of_patients",
     "good_line",
+    "line_at",
     "read_claimed",
     "read_dead",
+    "shares_of_patient",
     "write_batch",
 ]
 
@@ -133,8 +136,12 @@ def prepare_batch(
     *,
     writer: str,
     created: str,
+    token: str = "",
 ) -> Prepared:
-    """Write the objects of the messages from offset ``start`` (the chain's expected next) on. ValueError if none."""
+    """Write the objects of the messages from offset ``start`` (the chain's expected next) on. ValueError if none.
+
+    ``token`` names them where the same input is to give the same names (see :mod:`ml.lake.names`).
+    """
     offsets = [line.offset for line in lines] + [letter.offset for letter in dead]
     if not offsets or min(offsets) < start:
         raise ValueError(f"A batch of {chain} from {start} needs messages, none of them before its start.")
@@ -153,12 +160,12 @@ def prepare_batch(
             size += length
         data = b"".join([line.data for line in ordered])
         sha = hashlib.sha256(data).hexdigest()
-        name = names.raw_name(chain.topic, min(lines, key=lambda line: line.offset).timestamp)
+        name = names.raw_name(chain.topic, min(lines, key=lambda line: line.offset).timestamp, token)
         _create_new(lake, name, data)
     if dead:
         data = b"".join([letter.data for letter in sorted(dead)])
         dead_sha = hashlib.sha256(data).hexdigest()
-        dead_name = names.dead_name(*chain, start)
+        dead_name = names.dead_name(*chain, start, token)
         _create_new(lake, dead_name, data)
     return Prepared(
         Claim(
@@ -206,9 +213,10 @@ def write_batch(
     *,
     writer: str,
     created: str,
+    token: str = "",
 ) -> Claimed:
     """Prepare and claim in one go."""
-    return claim_batch(lake, prepare_batch(lake, chain, start, lines, dead, writer=writer, created=created))
+    return claim_batch(lake, prepare_batch(lake, chain, start, lines, dead, writer=writer, created=created, token=token))
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +317,46 @@ def events_of_patients(
     object is read whole and must be what was claimed, else LakeError names it.
     """
     found: dict[str, list[BronzeLine]] = {patient: [] for patient in watermarks}
+    for claim, _, wanted in _claims_of(lake, watermarks):
+        here = wanted.keys() & claim.index.keys()
+        if here and verified is not None:
+            _verify(lake, claim, verified)
+        for patient in here:
+            found[patient].extend(_patient_lines(lake, claim, patient, wanted[patient]))
+    return found
+
+
+class Share(NamedTuple):
+    """What one claimed object holds of one patient, up to the watermark."""
+
+    claim: Claim
+    epoch: int
+    lines: list[BronzeLine]
+
+
+def shares_of_patient(lake: Lake, patient: str, watermark: Watermark) -> Iterator[Share]:
+    """The same messages of one patient ("trial/patient"), object by object, with the claims they stand under.
+
+    LakeError as for :func:`events_of_patients`; objects are not verified.
+    """
+    for claim, epoch, wanted in _claims_of(lake, {patient: watermark}):
+        if patient in claim.index and (lines := list(_patient_lines(lake, claim, patient, wanted[patient]))):
+            yield Share(claim, epoch, lines)
+
+
+def line_at(lake: Lake, claim: Claim, offset: int) -> bytes | None:
+    """The bytes of one good message's line; None where the offset is a dead letter or a gap of the broker's.
+
+    LakeError if the object is not what was claimed.
+    """
+    for line in Batch(lake, claim, 0).raw().split(b"\n"):
+        if line and orjson.loads(line)["offset"] == offset:
+            return line
+    return None
+
+
+def _claims_of(lake: Lake, watermarks: Mapping[str, Watermark]) -> Iterator[tuple[Claim, int, dict[str, int]]]:
+    """Every claim that may hold something within the watermarks, its epoch, and the last offset of each patient."""
     topics = sorted({name.partition("@")[0] for watermark in watermarks.values() for name in watermark})
     for topic in topics:
         order = epochs(lake, topic)
@@ -330,12 +378,7 @@ def events_of_patients(
             for claim in chain_claims(lake, chain):
                 if claim.start > highest:
                     break
-                here = wanted.keys() & claim.index.keys()
-                if here and verified is not None:
-                    _verify(lake, claim, verified)
-                for patient in here:
-                    found[patient].extend(_patient_lines(lake, claim, patient, wanted[patient]))
-    return found
+                yield claim, epoch, wanted
 
 
 def _verify(lake: Lake, claim: Claim, verified: set[str]) -> None:

@@ -135,6 +135,12 @@ def chain_claims(lake: Lake, chain: Chain, *, after: int = -1) -> Iterator[Claim
             yield claim
 
 
+def claim_of(lake: Lake, chain: Chain, offset: int) -> Claim | None:
+    """The claim that covers an offset; None where none does (yet)."""
+    claim = next(chain_claims(lake, chain, after=offset - 1), None)
+    return claim if claim is not None and claim.start <= offset <= claim.end else None
+
+
 def last_claim(lake: Lake, chain: Chain) -> Claim | None:
     """The claim with the highest start; None in a chain without any."""
     newest = None
