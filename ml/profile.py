@@ -7,12 +7,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 RiskLevel = Literal["LOW", "MODERATE", "HIGH", "CRITICAL", "INDETERMINATE"]
 LEVELS: tuple[RiskLevel, ...] = ("LOW", "MODERATE", "HIGH", "CRITICAL")
+
+
+Operator = Literal[">=", "<", ">", "<="]
+
+
+class ProfileError(ValueError):
+    """A profile that cannot be: ``problems`` are (field, sentence), all of them."""
+
+    def __init__(self, problems: tuple[tuple[str, str], ...]) -> None:
+        super().__init__(" ".join(sentence for _, sentence in problems))
+        self.problems = problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +34,7 @@ class Gate:
 
     name: str
     measure: str
-    operator: Literal[">=", "<", ">", "<="]
+    operator: Operator
     threshold: float
     sentence: str
     blocking: bool = True
@@ -70,11 +83,9 @@ class StudyProfile:
     notes: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        low, high, critical = self.bands
-        if not 0 < low < high < critical < 1:
-            raise ValueError(f"Risk bands must rise between 0 and 1; {self.bands} do not.")
-        if self.horizon_hours < 1 or self.cadence_seconds < 0 or self.baseline_days < 1:
-            raise ValueError("Horizon and baseline must be at least 1, the cadence not negative.")
+        problems = tuple((rule.field, rule.sentence.format(self)) for rule in RULES if not rule.holds(self))
+        if problems:
+            raise ProfileError(problems)
 
     @property
     def replay_time(self) -> int | None:
@@ -109,3 +120,56 @@ class StudyProfile:
     def digest(self) -> str:
         """SHA-256 of the canonical JSON, hexadecimal."""
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What must hold of a profile; ``sentence`` is formatted with the profile and stands beside ``field``."""
+
+    field: str
+    sentence: str
+    holds: Callable[[StudyProfile], bool]
+
+
+def _rising(profile: StudyProfile) -> bool:
+    low, high, critical = profile.bands
+    return 0 < low < high < critical < 1
+
+
+def _readable(moment: str | None) -> bool:
+    if moment is None:
+        return True
+    try:
+        return datetime.fromisoformat(moment).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def _gates_fit(profile: StudyProfile) -> bool:
+    return all(
+        gate.operator in get_args(Operator) and math.isfinite(gate.threshold) and gate.sentence.strip()
+        for gate in profile.gates
+    )
+
+
+# fmt: off
+RULES: tuple[Rule, ...] = (
+    Rule("bands", "Risk bands must rise between 0 and 1; {0.bands} do not.", _rising),
+    Rule("horizon_hours", "The horizon is at least 1 hour.", lambda p: p.horizon_hours >= 1),
+    Rule("second_horizon_hours", "The second horizon ends no earlier than the first, after {0.horizon_hours} hours.",
+         lambda p: p.second_horizon_hours >= p.horizon_hours),
+    Rule("cadence_seconds", "The cadence is not negative.", lambda p: p.cadence_seconds >= 0),
+    Rule("baseline_days", "The baseline is at least 1 day.", lambda p: p.baseline_days >= 1),
+    Rule("label_maturity_days", "The labels' maturity is not negative.", lambda p: p.label_maturity_days >= 0),
+    Rule("vitals_stale_hours", "Vital signs must be allowed some age.", lambda p: 0 < p.vitals_stale_hours < math.inf),
+    Rule("labs_stale_days", "Laboratory results must be allowed some age, or any.",
+         lambda p: p.labs_stale_days is None or 0 < p.labs_stale_days < math.inf),
+    Rule("replay_date", "{0.replay_date} is no time with its zone, such as 2015-03-05T00:00:00Z.",
+         lambda p: _readable(p.replay_date)),
+    Rule("gates", "Each gate has its own name.", lambda p: len({gate.name for gate in p.gates}) == len(p.gates)),
+    Rule("gates", "A gate compares by >=, >, <= or < with a number, and says in words what it asks.", _gates_fit),
+    Rule("hys_law_alt_ast_uln", "The factor is above 0.", lambda p: p.hys_law_alt_ast_uln > 0),
+    Rule("hys_law_bilirubin_uln", "The factor is above 0.", lambda p: p.hys_law_bilirubin_uln > 0),
+    Rule("hys_law_window_days", "The window is at least 1 day.", lambda p: p.hys_law_window_days >= 1),
+)
+# fmt: on

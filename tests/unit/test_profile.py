@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ml.profile import DEFAULT_GATES, Gate, StudyProfile
+from ml.profile import DEFAULT_GATES, RULES, Gate, ProfileError, StudyProfile
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = StudyProfile("T")
@@ -57,6 +57,35 @@ def test_a_profile_does_not_change() -> None:
 def test_bands_rise_between_0_and_1(bands: tuple[float, float, float]) -> None:
     with pytest.raises(ValueError, match="bands"):
         replace(BASE, bands=bands)
+
+
+WRONG = {
+    "bands": (0.3, 0.1, 0.75),
+    "horizon_hours": 0,
+    "second_horizon_hours": 12,
+    "cadence_seconds": -1,
+    "baseline_days": 0,
+    "label_maturity_days": -1,
+    "vitals_stale_hours": 0.0,
+    "labs_stale_days": float("nan"),
+    "replay_date": "2015-03-05",
+    "gates": (Gate("a", "test_auroc", ">=", 0.8, "AUROC"), Gate("a", "test_ece", "<", float("nan"), "")),
+    "hys_law_alt_ast_uln": 0.0,
+    "hys_law_bilirubin_uln": -1.0,
+    "hys_law_window_days": 0,
+}
+
+
+def test_what_cannot_be_is_refused_with_a_sentence_for_each_field() -> None:
+    assert set(WRONG) == {rule.field for rule in RULES}
+    for name, value in WRONG.items():
+        with pytest.raises(ProfileError) as caught:
+            replace(BASE, **{name: value})
+        assert {field for field, _ in caught.value.problems} == {name}
+        assert len(caught.value.problems) == sum(rule.field == name for rule in RULES)
+    with pytest.raises(ProfileError) as caught:
+        replace(BASE, bands=(0.5, 0.4, 0.9), label_maturity_days=-3)
+    assert [field for field, _ in caught.value.problems] == ["bands", "label_maturity_days"]
 
 
 def test_an_unknown_field_is_refused() -> None:
