@@ -7,10 +7,12 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from ml.cleaning import DEFAULT_TRIAL
+from ml.contracts import TOPICS
 from ml.lake import Lake
 from ml.profile import StudyProfile
 
@@ -30,6 +32,8 @@ class Settings:
     trial: str | None = None
     as_of: int | None = None
     rebuild: bool = False
+    again: dict[str, frozenset[int]] = field(default_factory=dict)
+    """Topic → days since 1970 to be cleaned once more, whether or not something new touches them."""
     buckets: int | None = None
     java_home: str | None = None
 
@@ -54,6 +58,7 @@ def parser(jobs: Sequence[str]) -> argparse.ArgumentParser:
     made.add_argument("--trial", help="only this trial")
     made.add_argument("--as-of", type=int, help="labels as known by this time, seconds since 1970 UTC")
     made.add_argument("--rebuild", action="store_true", help="forget what was done and do everything again")
+    made.add_argument("--again", default="", help="clean: these days once more, topic=YYYY-MM-DD,…;topic=…")
     made.add_argument("--buckets", type=int, help="shuffle partitions; the result does not depend on it")
     made.add_argument("--java-home", help="the Java to run Spark on, where it is not the machine's")
     return made
@@ -71,9 +76,24 @@ def settings(arguments: argparse.Namespace) -> Settings:
         trial=arguments.trial,
         as_of=arguments.as_of,
         rebuild=arguments.rebuild,
+        again=chosen_days(arguments.again),
         buckets=arguments.buckets,
         java_home=arguments.java_home,
     )
+
+
+def chosen_days(text: str) -> dict[str, frozenset[int]]:
+    """Days since 1970 by topic of `topic=YYYY-MM-DD,…;topic=…`. JobError where a topic or a day cannot be read."""
+    found: dict[str, frozenset[int]] = {}
+    for part in filter(None, (one.strip() for one in text.split(";"))):
+        topic, _, days = part.partition("=")
+        if topic not in TOPICS:
+            raise JobError(f"{topic!r} is not one of the topics {', '.join(TOPICS)}.")
+        try:
+            found[topic] = frozenset((date.fromisoformat(day) - date(1970, 1, 1)).days for day in days.split(","))
+        except ValueError as error:
+            raise JobError(f"{days[:60]!r} are no days written as YYYY-MM-DD,YYYY-MM-DD.") from error
+    return found
 
 
 def _json(path: str) -> dict[str, Any]:

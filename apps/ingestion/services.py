@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
 import orjson
 from django.db import transaction
 
 from apps.audit.actors import Actor
 from apps.audit.services import record
 from apps.core import clock
-from apps.core.errors import Conflict
+from apps.core.errors import Conflict, Invalid
 from apps.core.models import OutboxMessage
 from apps.ingestion.models import DeadLetter
 from apps.ingestion.producer import patient_key
+from apps.ingestion.refused import version_of
+from apps.pipelines import services as pipelines
+from apps.pipelines.models import JobRun
 from ml.contracts import PRODUCERS, Refused, validate
-from ml.contracts.events import SCHEMA_VERSION
 
 
-def replay_dead_letter(*, by: Actor, letter: DeadLetter, default_trial: str, reason: str = "") -> OutboxMessage:
+def replay_dead_letter(
+    *, by: Actor, letter: DeadLetter, default_trial: str, reason: str = "", trial: str | None = None
+) -> OutboxMessage:
     """Send a dead letter again, as it was, because the contract has been mended. It goes through the outbox.
 
-    Raises Conflict if it was replayed before, or if it still breaks the contract (with the first rule it breaks).
+    ``trial``: who replays may do so in this trial only (None = in any). Raises Conflict if the letter was replayed
+    before, if it still breaks the contract (with the first rule it breaks), or if it turns out to be of another trial.
     """
     with transaction.atomic():
         letter = DeadLetter.objects.select_for_update().get(pk=letter.pk)
@@ -29,7 +37,7 @@ def replay_dead_letter(*, by: Actor, letter: DeadLetter, default_trial: str, rea
                 code="replayed_before",
             )
         raw = bytes(letter.raw)
-        outcome = validate(letter.topic, raw, letter.headers.get("schema_version") or SCHEMA_VERSION)
+        outcome = validate(letter.topic, raw, version_of(letter))
         if isinstance(outcome, Refused):
             raise Conflict(
                 f"The message still breaks its contract: {outcome.reasons[0].message}",
@@ -37,10 +45,17 @@ def replay_dead_letter(*, by: Actor, letter: DeadLetter, default_trial: str, rea
                 code="still_refused",
             )
         value = outcome.value
+        named = str(value.get("trial_id") or default_trial)
+        if trial is not None and named != trial:
+            raise Conflict(
+                f"The message is of trial {named}, not of {trial}.",
+                cure="Replay it from that trial's page.",
+                code="other_trial",
+            )
         producer = letter.headers.get("producer")
         message = OutboxMessage.objects.create(
             topic=letter.topic,
-            key=patient_key(value.get("trial_id") or default_trial, value["patient_id"]),
+            key=patient_key(named, value["patient_id"]),
             value=orjson.loads(raw),
             headers={
                 "correlation_id": letter.correlation_id,
@@ -52,7 +67,7 @@ def replay_dead_letter(*, by: Actor, letter: DeadLetter, default_trial: str, rea
             by=by,
             action="ingestion.dead_letter_replayed",
             obj=letter,
-            trial=str(value.get("trial_id") or default_trial),
+            trial=named,
             before={"replayed_at": None},
             after={"replayed_at": letter.replayed_at.isoformat(), "outbox": str(message.pk)},
             reason=reason,
@@ -60,6 +75,44 @@ def replay_dead_letter(*, by: Actor, letter: DeadLetter, default_trial: str, rea
         )
         letter.save(update_fields=["replayed_at", "replayed_by"])
     return message
+
+
+class Replayed(NamedTuple):
+    """What became of several letters: sent, and of each other one the sentence why not."""
+
+    sent: list[OutboxMessage]
+    left: dict[str, str]
+
+
+def replay_dead_letters(
+    *, by: Actor, letters: Iterable[DeadLetter], default_trial: str, reason: str = "", trial: str | None = None
+) -> Replayed:
+    """Send several dead letters again, each in a transaction of its own: one that may not go holds up no other."""
+    done = Replayed([], {})
+    for letter in letters:
+        try:
+            done.sent.append(
+                replay_dead_letter(by=by, letter=letter, default_trial=default_trial, reason=reason, trial=trial)
+            )
+        except Conflict as error:
+            done.left[str(letter.pk)] = error.message
+    return done
+
+
+def ask_clean_again(*, by: Actor, trial_id: str, days: Mapping[str, Collection[str]], reason: str) -> JobRun:
+    """Ask for the partitions of these days (topic -> YYYY-MM-DD, UTC) to be cleaned again, quarantine and all.
+
+    Invalid where no day is named.
+    """
+    if not any(days.values()):
+        raise Invalid("There is no day to clean again.", cure="Choose rows that carry a time.", code="no_days")
+    text = ";".join(f"{topic}={','.join(sorted(days[topic]))}" for topic in sorted(days) if days[topic])
+    return pipelines.request(
+        by=by,
+        job="clean_again",
+        trial_id=trial_id,
+        arguments={"again": text, "why": reason} if reason else {"again": text},
+    )
 
 
 def note_epoch(*, by: Actor, topic: str, topic_id: str, number: int) -> None:

@@ -7,7 +7,7 @@ function, named as "module:function"). Both take named inputs from the run's con
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 Context = dict[str, Any]
@@ -54,6 +54,7 @@ CLEAN = Step(
 QUARANTINE = Step(
     "quarantine", "What was set aside is shown in the portal", call="apps.ingestion.quarantine:mirror", weight=1
 )
+CLEAN_AGAIN = replace(CLEAN, sentence="Chosen days are cleaned again", options=(*CLEAN.options, "again"))
 FEATURES = Step(
     "features",
     "120 features a patient-day, as they were known then",
@@ -93,6 +94,13 @@ JOBS: dict[str, Job] = {
             "Clean",
             "Cleans what has newly arrived in bronze: units, versions, limits, quarantine.",
             (CLEAN, QUARANTINE),
+            needs_trial=False,
+        ),
+        Job(
+            "clean_again",
+            "Clean again",
+            "Judges every message of chosen days once more, quarantined ones among them.",
+            (CLEAN_AGAIN, QUARANTINE),
             needs_trial=False,
         ),
         Job("features", "Features", "Builds the features and labels of every patient-day of a trial.", (FEATURES, LABELS)),

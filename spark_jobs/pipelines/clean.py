@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -61,7 +61,7 @@ def run(settings: Settings) -> dict[str, Any]:
     topics = {topic: _begin(topic, settings) for topic in TOPICS}
     count = sum(len(topic.new) for topic in topics.values())
     tell(step="new batches in bronze", done=count, of=count)
-    if not count and not _newly_known(topics):
+    if not count and not _newly_known(topics) and not _chosen(settings, topics):
         for topic in topics.values():
             _finish(settings.lake, topic)
         return {"batches": 0, "partitions": 0, "rows": 0, "report": None}
@@ -92,6 +92,15 @@ def _newly_known(topics: dict[str, _Topic]) -> bool:
     return any(known.intersection(names) for topic in topics.values() for names in topic.state.unknown.values())
 
 
+def _chosen(settings: Settings, topics: dict[str, _Topic]) -> bool:
+    """Whether a day that was asked for has data."""
+    return any(
+        settings.again.get(name, frozenset()).intersection(claim["days"])
+        for name, topic in topics.items()
+        for claim in topic.state.claims.values()
+    )
+
+
 def _run(spark: SparkSession, settings: Settings, topics: dict[str, _Topic]) -> list[dict[str, Any]]:
     new = [claim for topic in topics.values() for claim in topic.new]
     claimed = len(new) + sum(len(topic.state.claims) for topic in topics.values())
@@ -106,7 +115,7 @@ def _run(spark: SparkSession, settings: Settings, topics: dict[str, _Topic]) -> 
     fresh = _cleaned(spark, settings.lake, plan, new, tasks).persist(StorageLevel.DISK_ONLY)
     with step(spark, "cleaning new batches"):
         index = fresh.where(sql.col("kind").isin("index", "keys")).toArrow()
-    spans = _note(topics, pieces(index))
+    spans = _note(topics, pieces(index), settings.again)
     again = [
         ClaimRef(name, body["topic_id"], body["epoch"], path, body["sha256"])
         for name, topic in topics.items()
@@ -124,7 +133,12 @@ def _run(spark: SparkSession, settings: Settings, topics: dict[str, _Topic]) -> 
     if again:
         frame = frame.unionAll(_cleaned(spark, settings.lake, plan, again, max(4 * cores, len(again) // 64)))
         frame = frame.where(sql.col("kind").isin("rows", "quarantine"))
-    known = {path: body["sha256"] for topic in topics.values() for path, body in _objects(topic.state).items()}
+    known = {
+        path: body["sha256"]
+        for name, topic in topics.items()
+        for path, body in _objects(topic.state).items()
+        if body["day"] not in settings.again.get(name, frozenset())  # asked for again: written even if it was the same
+    }
     spark.conf.set("spark.sql.shuffle.partitions", str(plan.buckets))
     days = (
         frame.repartition(plan.buckets, "place")
@@ -186,8 +200,10 @@ def _day(lake: Lake, known: dict[str, str]) -> Callable[[pa.Table], pa.Table]:
     return task
 
 
-def _note(topics: dict[str, _Topic], index: Iterable[Piece]) -> dict[str, Affected]:
-    """Take the index of the new batches into the states; the days that follow from it, by topic."""
+def _note(
+    topics: dict[str, _Topic], index: Iterable[Piece], again: Mapping[str, frozenset[int]]
+) -> dict[str, Affected]:
+    """Take the index of the new batches into the states; the days that follow from it and from `again`, by topic."""
     new_days: dict[str, set[int]] = {name: set() for name in topics}
     new_keys: dict[str, list[pa.Table]] = {name: [KEYS.empty_table()] for name in topics}
     patients = set(topics[CONTEXT].state.patients)
@@ -210,7 +226,11 @@ def _note(topics: dict[str, _Topic], index: Iterable[Piece]) -> dict[str, Affect
         waited = {int(one) for one, names in state.unknown.items() if patients.intersection(names)}
         every = {one for claim in state.claims.values() for one in claim["days"]}
         spans[name] = affected(
-            name, all_days=every, new_days=new_days[name] | waited, new_keys=keys, all_keys=state.keys
+            name,
+            all_days=every,
+            new_days=new_days[name] | waited | (again.get(name, frozenset()) & every),
+            new_keys=keys,
+            all_keys=state.keys,
         )
     return spans
 

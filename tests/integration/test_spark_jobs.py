@@ -32,7 +32,7 @@ from ml.lake import Lake
 from ml.profile import StudyProfile
 from spark_jobs.pipelines import clean, features, labels, verify
 from spark_jobs.session import open_session
-from spark_jobs.settings import JobError, Settings
+from spark_jobs.settings import JobError, Settings, chosen_days
 from tests.support.history import HOUR, START, TRIAL, history, line, write
 
 STUDY = StudyProfile(TRIAL, simulated=True, study_treatments=("Verumab",))
@@ -170,6 +170,34 @@ def test_a_patient_is_let_in_when_the_context_comes(spark: SparkSession, tmp_pat
     clean.run(settings)
     assert silver(lake, "patient-vitals").num_rows == 2
     assert not contents(lake, "quarantine/")
+
+
+def test_chosen_days_are_cleaned_again_and_what_was_lost_is_written(spark: SparkSession, tmp_path: Path):
+    """A run with nothing new leaves a lost quarantine lost; asked for that day it writes it, and only that day's."""
+    lake = Lake.from_url(tmp_path)
+    settings = Settings(lake, {TRIAL: STUDY}, default_trial=TRIAL)
+    write(lake, "patient-context", [line("patient-context", "P1", START, {"kind": "enrolment"})])
+    signs = {"source": "monitor", "heart_rate": 999, "spo2": 97}
+    write(lake, "patient-vitals", [line("patient-vitals", "P1", START + hour * HOUR, signs) for hour in (1, 49)])
+    clean.run(settings)
+    before = contents(lake, *RESULTS)
+    lost = [path for path in before if path.startswith("quarantine/patient-vitals/")]
+    assert len(lost) == 2
+    for path in lost:
+        lake.delete(path)
+    assert clean.run(settings)["partitions"] == 0
+    assert not contents(lake, "quarantine/")
+    days = chosen_days(f"patient-vitals={lost[0].split('date=')[1][:10]}")
+    assert clean.run(replace(settings, again=days))["partitions"] == 1
+    after = contents(lake, *RESULTS)
+    assert after == {path: data for path, data in before.items() if path != lost[1]}
+    assert clean.run(replace(settings, again=chosen_days("lab-results=2026-03-01")))["partitions"] == 0
+
+
+@pytest.mark.parametrize("text", ["blood=2026-03-01", "lab-results=yesterday", "lab-results="])
+def test_days_that_cannot_be_read_are_named(text: str):
+    with pytest.raises(JobError, match=r"topics|no days"):
+        chosen_days(text)
 
 
 def test_on_an_object_store(spark: SparkSession, s3: dict[str, str]):
