@@ -150,9 +150,10 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable(
         "PROMETHEUS_MULTIPROC_DIR",
-        "folder in which an API's processes add up their metrics (the supervisor sets it)",
+        "folder in which processes add up their metrics (the supervisor sets it)",
         example="/run/metrics",
     ),
+    Variable("METRICS_PORT", "where a process without pages shows its metrics; 0 = nowhere", "integer", "0"),
     Variable("JAVA_HOME", "a Java to prefer over PATH and PyPI's", local=""),
 )
 BY_NAME: Mapping[str, Variable] = {variable.name: variable for variable in VARIABLES}

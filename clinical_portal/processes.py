@@ -24,7 +24,6 @@ class Process:
     why: str
     settings: str = "local"
     port: str = ""
-    several: bool = False  # several processes answer as one: their metrics are added up in a folder
 
     @property
     def management_command(self) -> str:
@@ -61,7 +60,6 @@ def table(env: Environment) -> tuple[Process, ...]:
             "prediction API",
             settings="api",
             port="API_PORT",
-            several=True,
         ),
         Process(
             "worker",

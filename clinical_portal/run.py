@@ -98,14 +98,17 @@ def _run(stack: Stack) -> int:
         settled = _environment(stack, stack.ensure("mlflow"), env)
     crew = Crew(env.var_dir, say)
     ports = {name: env.integer(name) for name in ("WEB_PORT", "API_PORT")}
+    metrics = str(_emptied(env.var_dir / "metrics"))  # all processes add up in it, and /metrics of any shows the sum
     for row in processes.table(env):
         if row.management_command and not has_command(row.management_command):
             say(f"{row.name} is left out: this project has no command {row.management_command}")
             continue
         say(f"starting {row.name}: {row.why}")
-        extra = {"COMPONENT": row.name, "DJANGO_SETTINGS_MODULE": f"clinical_portal.settings.{row.settings}"}
-        if row.several:
-            extra["PROMETHEUS_MULTIPROC_DIR"] = str(_emptied(env.var_dir / "metrics" / row.name))
+        extra = {
+            "COMPONENT": row.name,
+            "DJANGO_SETTINGS_MODULE": f"clinical_portal.settings.{row.settings}",
+            "PROMETHEUS_MULTIPROC_DIR": metrics,
+        }
         crew.add(row, {**settled, **extra})
     return crew.run(ports, on_ready=lambda: _welcome(stack))
 

@@ -7,3 +7,11 @@ class CoreConfig(AppConfig):
     name = "apps.core"
     label = "core"
     verbose_name = "Core"
+
+    def ready(self) -> None:
+        from django.conf import settings
+
+        from apps.core import metrics
+
+        if settings.COMPONENT:
+            metrics.announce(settings.COMPONENT)
