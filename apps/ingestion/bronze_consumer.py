@@ -257,6 +257,7 @@ class BronzeConsumer:
                 if refused is not None:
                     first = refused.reasons[0]
                     metrics.REFUSED.labels(record.topic, first.rule).inc()
+                    metrics.INVALID.labels(topic=record.topic, trial="", site="", rule=first.rule).inc()
                     log.warning(
                         "message_refused",
                         topic=record.topic,
@@ -355,6 +356,7 @@ class BronzeConsumer:
             self._consumer.seek(partition, claim.end + 1)
             return
         metrics.BATCHES.labels(partition.topic).inc()
+        metrics.PROCESSED.labels(layer="bronze", topic=partition.topic).inc(claim.count)
         metrics.BATCH_AGE.observe(time.monotonic() - buffer.writing_since)
         self._see_lag(partition, buffer, claim.end + 1)
         buffer.last_timestamp = claim.last_timestamp

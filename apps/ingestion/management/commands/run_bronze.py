@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, close_old_connections
 from kafka.errors import KafkaError
 
+from apps.core import metrics
 from apps.core.errors import DomainError
 from apps.core.lake import lake
 from apps.ingestion import hurry, outbox, progress, services
@@ -31,16 +32,12 @@ class Command(BaseCommand):
         parser.add_argument("--partitions", help="partitions to read in every topic, e.g. 0,1; default: all")
         parser.add_argument("--records", type=int, default=1000, help="messages in a batch")
         parser.add_argument("--seconds", type=float, default=30.0, help="a smaller batch is written after so long")
-        parser.add_argument("--metrics-port", type=int, help="serve Prometheus metrics on this port of 127.0.0.1")
 
     def handle(self, *_: Any, **options: Any) -> None:
         stop = threading.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: stop.set())
-        if options["metrics_port"]:
-            from prometheus_client import start_http_server
-
-            start_http_server(options["metrics_port"], addr="127.0.0.1")
+        metrics.serve_as_set()
         numbers = options["partitions"]
         projector = Projector(lake())
         consumer = BronzeConsumer(

@@ -10,6 +10,7 @@ import structlog
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from apps.core import metrics
 from apps.core.errors import DomainError
 from apps.core.lake import lake
 from apps.ingestion.live_reader import LiveReader
@@ -25,16 +26,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--rebuild", action="store_true", help="build every window anew from bronze first")
-        parser.add_argument("--metrics-port", type=int, help="serve Prometheus metrics on this port of 127.0.0.1")
 
     def handle(self, *_: Any, **options: Any) -> None:
         stop = threading.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: stop.set())
-        if options["metrics_port"]:
-            from prometheus_client import start_http_server
-
-            start_http_server(options["metrics_port"], addr="127.0.0.1")
+        metrics.serve_as_set()
         store = window_store()
         if options["rebuild"]:
             store.begin()
