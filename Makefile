@@ -8,7 +8,7 @@ TRIAL ?=
 NAME ?=
 ARGS ?=
 
-.PHONY: help install run test check fix bench import-sdtm shell clean
+.PHONY: help install run test check fix bench import-sdtm backup restore shell clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -41,6 +41,14 @@ import-sdtm: install  ## FROM=folder of .xpt files [TRIAL=id]: a real trial thro
 	@$(VENV)/python -m clinical_portal.servers exec -- sh -c '$(VENV)/python manage.py migrate --noinput --verbosity 0 \
 		&& $(VENV)/python manage.py demo_prepare --only people && exec $(VENV)/python manage.py import_sdtm "$$@"' \
 		import-sdtm "$(FROM)" $(if $(TRIAL),--trial "$(TRIAL)")
+
+backup: install  ## TO=new folder: database and lake, with hashes
+	@test -n "$(TO)" || { echo 'say where to: make backup TO=path/of/a/new/folder'; exit 2; }
+	@$(VENV)/python -m clinical_portal.servers exec -- $(VENV)/python -m clinical_portal.backup make "$(TO)"
+
+restore: install  ## FROM=backup folder: into an empty database and lake (make clean empties these)
+	@test -n "$(FROM)" || { echo 'say from where: make restore FROM=path/of/a/backup'; exit 2; }
+	@$(VENV)/python -m clinical_portal.servers exec -- $(VENV)/python -m clinical_portal.backup restore "$(FROM)"
 
 shell: install-all  ## your shell with the servers up and their addresses set
 	@$(VENV)/python -m clinical_portal.servers shell

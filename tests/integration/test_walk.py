@@ -37,6 +37,8 @@ from apps.predictions.models import Prediction
 from apps.predictions.pairs import Pairs
 from apps.predictions.replay import answers_again, replay, tasks
 from apps.registry.models import Approval, ModelVersion
+from clinical_portal import backup
+from clinical_portal.env import BASE_DIR
 from ml.contracts import TOPICS
 from ml.contracts.signals import SIGNAL_CODES
 from ml.features import INDEX, NAMES
@@ -292,6 +294,35 @@ def test_two_hundred_answers_come_again_from_bronze_alone(bare: World) -> None:
         assert list(answer.reasons) == before.reasons
     told = worlds.command("replay", "--sample", SAMPLE)
     assert told.strip() == f"replay: {SAMPLE} of {SAMPLE} identical"
+
+
+def test_a_backup_restored_into_an_empty_place_answers_as_before(world: World, tmp_path: Path) -> None:
+    """Another database, another lake, another process: the same answers; a damaged or half backup is refused."""
+    folder = tmp_path / "backup"
+    backup.make(folder, say=str)
+    named = folder / backup.OBJECTS / json.loads((folder / backup.LIST).read_text().splitlines()[0])["path"]
+    with altered(named, 0), pytest.raises(backup.BackupError, match=re.escape(str(named))):
+        backup.check(folder, say=str)
+    with pytest.raises(backup.BackupError, match="restore into an empty one"):
+        backup.restore(folder, say=str)
+
+    empty = f"{world.database}_restored"
+    worlds.create_database(empty)
+    elsewhere = os.environ | world.environment | {
+        "DATABASE_URL": f"{world.environment['DATABASE_URL'].rpartition('/')[0]}/{empty}",
+        "LAKE_URL": (tmp_path / "lake").as_uri(), "VAR_DIR": str(tmp_path),
+    }  # fmt: skip
+    (tmp_path / "lake").mkdir()
+    chosen = a_live_prediction()
+
+    def there(*command: str) -> str:
+        done = subprocess.run([sys.executable, *command], env=elsewhere, capture_output=True, text=True, cwd=BASE_DIR)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    there("-m", "clinical_portal.backup", "restore", str(folder))
+    assert "1 of 1 identical" in there("manage.py", "replay", str(chosen.pk))
+    assert "20 of 20 identical" in there("manage.py", "replay", "--sample", "20")
 
 
 @contextmanager

@@ -236,7 +236,7 @@ def _forget() -> None:
     ContentType.objects.clear_cache()  # another database numbers them otherwise
 
 
-def _create_database(name: str) -> None:
+def create_database(name: str) -> None:
     connections.close_all()
     with connections["default"]._nodb_cursor() as cursor:
         cursor.execute(f'CREATE DATABASE "{name}"')
@@ -251,7 +251,7 @@ def built(folder: Path, database_url: str) -> Iterator[World]:
         later.callback(stack.stop)
         addresses = stack.ensure("broker", "valkey")
         database = f"world_{folder.name[-8:]}".replace("-", "_").lower()
-        _create_database(database)
+        create_database(database)
         servers = [addresses["KAFKA_BOOTSTRAP_SERVERS"]]
         environment = {
             **addresses, "DATABASE_URL": f"{database_url.rpartition('/')[0]}/{database}",
