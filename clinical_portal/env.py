@@ -7,6 +7,7 @@ running stack. In production nothing is guessed: what is missing or weak is refu
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -103,6 +104,14 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("S3_SECRET_KEY", "its secret key", local="", secret=True, example="at least 32 characters"),
     Variable("S3_BUCKET", "bucket of the lake, where LAKE_URL names none", local="clinical-mlops"),
     Variable("S3_PREFIX", "folder inside the bucket", local=""),
+    Variable(
+        "AUDIT_SIGNING_KEY",
+        "key that signs the audit trail's checkpoints: 32 random bytes in base64",
+        required=True,
+        secret=True,
+        least=44,
+        example="the output of `openssl rand -base64 32`",
+    ),
     Variable("SPARK_MASTER_URL", "where Spark runs", local="local[*]", example="spark://spark-master:7077"),
     Variable(
         "MLFLOW_TRACKING_URI",
@@ -137,6 +146,12 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("API_THREADS", "threads of each of them", "integer", "16"),
     Variable("WORKER_CONCURRENCY", "Celery processes of a worker", "integer", "2"),
     Variable("TLS_PROXY", "true where a proxy ends TLS and sets X-Forwarded-Proto", "flag", "true"),
+    Variable(
+        "PROXY_COUNT",
+        "how many proxies of our own stand before the portal: so far from the right of X-Forwarded-For is the sender",
+        "integer",
+        "1",
+    ),
     Variable("LOG_LEVEL", "lowest level that is logged", local="INFO"),
     Variable("CI", "set by a build service: skips for want of a browser become failures", "flag", "false"),
     Variable(
@@ -187,7 +202,9 @@ class Environment:
         if name in SERVER_ADDRESSES and (address := self._embedded().get(name)):
             return address
         if name == "SECRET_KEY":
-            return self._local_secret()
+            return self._local_secret("secret_key", secrets.token_urlsafe(48))
+        if name == "AUDIT_SIGNING_KEY":
+            return self._local_secret("audit_signing_key", base64.b64encode(secrets.token_bytes(32)).decode())
         if name == "LAKE_URL":
             return (self.var_dir / "lake").as_uri()
         return variable.local or ""
@@ -245,6 +262,11 @@ class Environment:
                 found.append(self._missing(variable))
             elif variable.secret and value and (weakness := _weakness(value, variable.least)):
                 found.append(f"{variable.name} {weakness}. Set it to a random value: `openssl rand -base64 48`.")
+        audit_key = self._source.get("AUDIT_SIGNING_KEY", "")
+        if len(audit_key) >= BY_NAME["AUDIT_SIGNING_KEY"].least and not _is_seed(audit_key):
+            found.append(
+                "AUDIT_SIGNING_KEY is not 32 bytes in base64. Set it to the output of `openssl rand -base64 32`."
+            )
         lake = self._source.get("LAKE_URL", "")
         if lake.startswith("file:"):
             found.append("LAKE_URL is a local folder, which one failed disk loses: set it to s3://<bucket>.")
@@ -298,14 +320,14 @@ class Environment:
             return {}
         return {str(name): str(address) for name, address in state.get("addresses", {}).items()}
 
-    def _local_secret(self) -> str:
-        """A random key of this checkout: sessions survive a restart, and no key stands in the source."""
-        path = self.var_dir / "secret_key"
+    def _local_secret(self, name: str, drawn: str) -> str:
+        """A random key of this checkout: sessions and signatures survive a restart, and no key stands in the source."""
+        path = self.var_dir / name
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             draft = path.with_suffix(f".{os.getpid()}")
-            draft.write_text(secrets.token_urlsafe(48))
-            draft.chmod(0o600)
+            draft.touch(mode=0o600)
+            draft.write_text(drawn)
             with contextlib.suppress(FileExistsError):
                 os.link(draft, path)
             draft.unlink()
@@ -321,6 +343,14 @@ def _weakness(value: str, least: int) -> str:
     if len(set(value)) < 8:
         return "repeats a few characters"
     return ""
+
+
+def _is_seed(value: str) -> bool:
+    """Whether it is the base64 of 32 bytes."""
+    try:
+        return len(base64.b64decode(value, validate=True)) == 32
+    except ValueError:
+        return False
 
 
 env = Environment()

@@ -18,7 +18,7 @@ def main() -> None:
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
-        proxy_headers=env.production,
+        proxy_headers=False,  # who asked is read from the right of X-Forwarded-For: apps/accounts/addresses.py
         lifespan="off",
     )
 

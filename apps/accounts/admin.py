@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -13,16 +14,23 @@ from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.views.decorators.debug import sensitive_post_parameters
+from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, SolarSchedule
 
 from apps.accounts import keys, services
 from apps.accounts.desk import ReadOnlyAdmin, ServiceAdmin, VisibleTrials, ask, ask_reason, spoken
 from apps.accounts.forms import FirstPasswordForm, GrantForm, KeyForm, NewUserForm, UserForm
 from apps.accounts.models import ApiKey, RoleGrant, User
-from apps.accounts.permissions import check, visible_trials
+from apps.accounts.permissions import check, trials_where
 from apps.audit.models import AuditEvent
 from apps.core.errors import DomainError
 
 admin.site.unregister(Group)  # roles come from our table
+for _hidden in (  # nobody may see these, so there is no address of theirs either
+    *(ClockedSchedule, CrontabSchedule, IntervalSchedule, SolarSchedule),
+    *(AccessAttempt, AccessFailureLog, AccessLog),
+):
+    if admin.site.is_registered(_hidden):
+        admin.site.unregister(_hidden)
 
 
 @admin.register(User)
@@ -131,6 +139,8 @@ class GrantDesk(ServiceAdmin):
     """Roles: given and ended, never changed or deleted."""
 
     form = GrantForm
+    trial_path = "trial"
+    of_no_trial = True
     list_display = ("user", "role", "trial", "site", "created_at", "granted_by", "revoked_at")
     list_filter = ("role", ("trial", VisibleTrials))
     search_fields = ("user__username", "user__printed_name")
@@ -149,7 +159,7 @@ class GrantDesk(ServiceAdmin):
 
     def end(self, request: HttpRequest, pk: str) -> HttpResponse:
         """End a role."""
-        grant = RoleGrant.objects.select_related("user").get(pk=pk)
+        grant = self.get_queryset(request).select_related("user").get(pk=pk)
         check(request.user, "manage_roles", trial=grant.trial_id)
         return ask_reason(
             self,
@@ -213,7 +223,7 @@ class KeyDesk(ServiceAdmin):
 
     def revoke(self, request: HttpRequest, pk: str) -> HttpResponse:
         """End a key."""
-        key = ApiKey.objects.select_related("owner").get(pk=pk)
+        key = self.get_queryset(request).select_related("owner").get(pk=pk)
         check(request.user, "manage_keys", trial=key.trial_id)
         return ask_reason(
             self,
@@ -238,7 +248,7 @@ class TrailDesk(ReadOnlyAdmin):
     readonly_fields = ("was", "became", "hash")
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).filter(trial__in=[*visible_trials(request.user), ""])
+        return super().get_queryset(request).filter(trial__in=[*trials_where(request.user, "view_audit"), ""])
 
     @admin.display(description="Before")
     def was(self, event: AuditEvent) -> str:

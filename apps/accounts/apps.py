@@ -11,7 +11,7 @@ class AccountsConfig(AppConfig):
     def ready(self) -> None:
         from auditlog.registry import auditlog
 
-        from apps.accounts import signals  # noqa: F401 - connects its receivers
+        from apps.accounts import sessions, signals  # noqa: F401 - connect their receivers
         from apps.accounts.models import ApiKey, RoleGrant, User
 
         # Field-level changes made in the admin; the trail of record is apps.audit.

@@ -22,7 +22,7 @@ ADMIN: dict[str, str] = {
     "accounts.add_apikey": "manage_keys",
     "accounts.change_apikey": "manage_keys",
     "audit.view_auditevent": "view_audit",
-    "auditlog.view_logentry": "view_audit",
+    "auditlog.view_logentry": "view_field_log",
     "patients.view_trial": "view_people",
     "patients.view_site": "view_people",
     "patients.change_site": "manage_sites",

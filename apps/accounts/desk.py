@@ -10,19 +10,25 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from apps.accounts.permissions import visible_trials
+from apps.accounts.backends import ADMIN
+from apps.accounts.permissions import may_somewhere, trials_where, visible_trials
 from apps.core.errors import DomainError
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """A table to look at. ``trial_path`` is the path to the trial's key: people with roles in some trials see those."""
+    """A table to look at.
+
+    ``trial_path`` is the path to the trial's key: a person sees the rows of the trials in which they may, by the table of
+    permissions, see this kind. ``of_no_trial``: rows without a trial are seen by whoever may see them for every trial.
+    """
 
     trial_path: str | None = None
+    of_no_trial = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - Django's signature
         return False
@@ -36,11 +42,19 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:  # noqa: ARG002
         return {}
 
+    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> HttpResponse:  # noqa: ARG002
+        """Django would go to the front page with a message that repeats the identifier; not there is not there."""
+        raise Http404
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)
         if self.trial_path is None:
             return rows
-        return rows.filter(**{f"{self.trial_path}__in": visible_trials(request.user)})
+        action = ADMIN[f"{self.opts.app_label}.view_{self.opts.model_name}"]
+        seen = Q(**{f"{self.trial_path}__in": trials_where(request.user, action)})
+        if self.of_no_trial and may_somewhere(request.user, action, trial=None):
+            seen |= Q(**{f"{self.trial_path}__isnull": True})
+        return rows.filter(seen)
 
 
 class VisibleTrials(admin.RelatedFieldListFilter):

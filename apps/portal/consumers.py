@@ -12,6 +12,7 @@ from typing import Any
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.contrib.auth import HASH_SESSION_KEY
 
 from apps.accounts import permissions
 from apps.core import clock
@@ -33,7 +34,9 @@ class TrialConsumer(AsyncJsonWebsocketConsumer):
     many were scored since the last notice (a number, since who they are depends on who asks). A beat is {type, now}.
     """
 
+    action = "view_board"
     joined: str = ""
+    site_key: str = ""
     flush_task: asyncio.Task[None] | None = None
 
     async def connect(self) -> None:
@@ -44,6 +47,7 @@ class TrialConsumer(AsyncJsonWebsocketConsumer):
             await self.close(code=CLOSE_CODES[SIGNED_OUT])
             return
         self.user_id, self.session_key = user.pk, session.session_key
+        self.auth_hash = session.get(HASH_SESSION_KEY, "")
         self.waiting, self.last_notice = 0, 0.0
         if not await self._allowed():
             await self.close(code=CLOSE_CODES[NO_ACCESS])
@@ -60,8 +64,8 @@ class TrialConsumer(AsyncJsonWebsocketConsumer):
         if self.joined:
             await self.channel_layer.group_discard(self.joined, self.channel_name)
 
-    async def receive_json(self, content: Any, **kwargs: Any) -> None:
-        """A page has nothing to say here; what it sends is ignored."""
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any) -> None:
+        """A page has nothing to say here; what it sends is ignored, unread."""
 
     async def scored(self, event: dict[str, Any]) -> None:
         """Predictions were committed: ``patients`` lists their keys."""
@@ -88,7 +92,7 @@ class TrialConsumer(AsyncJsonWebsocketConsumer):
 
     @database_sync_to_async
     def _allowed(self) -> bool:
-        return permissions.may(self.scope["user"], "view_board", trial=self.trial_id)
+        return permissions.may(self.scope["user"], self.action, trial=self.trial_id)
 
     @database_sync_to_async
     def _fresh(self) -> dict[str, Any]:
@@ -104,13 +108,16 @@ class TrialConsumer(AsyncJsonWebsocketConsumer):
 class PatientConsumer(TrialConsumer):
     """``/ws/trials/<trial>/patients/<patient>/``: the same, about one patient."""
 
+    action = "view_patient"
+
     @database_sync_to_async
     def _allowed(self) -> bool:
         patient_id = self.scope["url_route"]["kwargs"]["patient"]
         found = Patient.objects.filter(trial_id=self.trial_id, patient_id=patient_id).first()
         self.patient_key = found.pk if found else ""
         site = found.site_id if found else None
-        return found is not None and permissions.may(self.scope["user"], "view_patient", trial=self.trial_id, site=site)
+        self.site_key = site or ""
+        return found is not None and permissions.may(self.scope["user"], self.action, trial=self.trial_id, site=site)
 
     async def scored(self, event: dict[str, Any]) -> None:
         """Only what concerns this patient."""

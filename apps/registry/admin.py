@@ -165,7 +165,7 @@ class ModelVersionDesk(ReadOnlyAdmin):
         )
 
     def _found(self, request: HttpRequest, pk: Any, action: str) -> ModelVersion:
-        version = ModelVersion.objects.get(pk=pk)
+        version = self.get_queryset(request).get(pk=pk)
         check(request.user, action, trial=version.trial_id)
         return version
 

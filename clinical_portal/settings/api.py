@@ -12,7 +12,12 @@ else:
     from clinical_portal.settings.local import *  # noqa: F403
 
 DATABASES["default"]["CONN_MAX_AGE"] = 60  # noqa: F405 - one connection a thread: 3x the requests a second of opening anew
+ROOT_URLCONF = "clinical_portal.api_urls"
 MIDDLEWARE = [
     "apps.core.correlation.CorrelationMiddleware",
+    "apps.core.headers.HeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "apps.accounts.methods.MethodMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]

@@ -58,13 +58,16 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "apps.core.correlation.CorrelationMiddleware",
+    "apps.core.headers.HeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "csp.middleware.CSPMiddleware",
+    "apps.accounts.methods.MethodMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "apps.accounts.sessions.SessionLimitsMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -121,14 +124,19 @@ AXES_USERNAME_CALLABLE = "apps.accounts.names.counted_name"
 AXES_RESET_ON_SUCCESS = True
 AXES_HTTP_RESPONSE_CODE = 429
 AXES_VERBOSE = False
+AXES_CLIENT_IP_CALLABLE = "apps.accounts.addresses.client_address"
+PROXY_COUNT = 0  # proxies of our own before the portal; production says how many
 AXES_LOCKOUT_CALLABLE = "apps.portal.views.access.locked_out"
 CSRF_FAILURE_VIEW = "apps.portal.views.errors.csrf_failure"
-SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
-SESSION_COOKIE_AGE = 12 * 3600  # one shift
+SESSION_ENGINE = "apps.accounts.sessions"  # idle and absolute limits are its table
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_HTTPONLY = True  # forms carry the token; no script reads the cookie
+MESSAGE_STORAGE = (
+    "django.contrib.messages.storage.session.SessionStorage"  # what is told names people: no cookie holds it
+)
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
@@ -173,6 +181,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "UNAUTHENTICATED_USER": None,
     "EXCEPTION_HANDLER": "apps.core.problems.exception_handler",
+    "DEFAULT_METADATA_CLASS": None,  # OPTIONS is answered nowhere
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Clinical risk predictions",
@@ -200,9 +209,11 @@ DEFAULT_TRIAL_ID = env.text("DEFAULT_TRIAL_ID")
 DEMO_ALLOWED = False  # people whose passwords lie in var/, and who sign at once
 VAR_DIR = env.var_dir
 REDIS_URL = env.redis_url(0)  # the online window
+THROTTLE_URL = env.redis_url(3)  # how often a key has asked
 KAFKA_BOOTSTRAP_SERVERS = env.words("KAFKA_BOOTSTRAP_SERVERS")
 KAFKA_GROUP_ID = env.text("KAFKA_GROUP_ID")
 LAKE_URL = env.text("LAKE_URL")
+AUDIT_SIGNING_KEY = env.text("AUDIT_SIGNING_KEY")
 S3_ENDPOINT = env.text("S3_ENDPOINT")
 S3_ACCESS_KEY = env.text("S3_ACCESS_KEY")
 S3_SECRET_KEY = env.text("S3_SECRET_KEY")

@@ -16,6 +16,11 @@ document.addEventListener("click", (event) => {
   if (reload) location.reload();
 });
 
+// A part fetched because somebody clicked keeps the session alive; one that the page fetches by itself does not.
+document.addEventListener("htmx:configRequest", (event) => {
+  if (event.detail.triggeringEvent?.isTrusted) event.detail.headers["X-By-Hand"] = "1";
+});
+
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
   for (const menu of document.querySelectorAll("details[data-menu][open]")) {

@@ -203,7 +203,7 @@ def test_an_administrator_of_one_trial_sees_that_trial(trial: Trial) -> None:
     client = signed_in("admin", "administrator", at=trial)
     assert "OTHER" not in words(client.get(reverse("admin:patients_site_changelist")))
     page = client.get(reverse("admin:patients_site_change", args=[foreign.pk]))
-    assert page.status_code == 302
+    assert page.status_code == 404
 
 
 def test_a_coordinator_has_no_business_in_the_admin(trial: Trial) -> None:

@@ -12,6 +12,7 @@ import pytest
 from django.db import connections
 from django.test import Client
 
+from apps.accounts import throttles
 from apps.accounts.keys import issue_key, revoke_key
 from apps.audit.models import AuditEvent
 from apps.core import clock
@@ -242,9 +243,7 @@ def test_many_at_once_are_answered_each_for_itself(secret: str) -> None:
 
 
 def test_throttled_requests_are_told_to_wait(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from apps.predictions.api.throttles import KeyThrottle
-
-    monkeypatch.setattr(KeyThrottle, "rate", "1/min")
+    monkeypatch.setitem(throttles.RATES, "predict", throttles.Rate(requests=1, seconds=60, burst=1))
     assert ask(secret).status_code == 200
     response = ask(secret)
     assert problem(response, 429)["retry_after"] > 0

@@ -117,7 +117,7 @@ def test_a_coordinator_sees_their_site_only(ward: clinic.Ward) -> None:
     assert "704-1016" not in page
     assert client.get("/trials/DEMO/?site=704").content.decode().count("strip-item") == 0
     assert client.get("/trials/DEMO/patients/701-1015/").status_code == 200
-    assert client.get("/trials/DEMO/patients/704-1016/").status_code == 403
+    assert client.get("/trials/DEMO/patients/704-1016/").status_code == 404, "not even that there is one"
     assert client.get("/trials/DEMO/runs/").status_code == 403
     assert client.get("/trials/OTHER/").status_code == 403
     assert client.get("/trials/DEMO/patients/nobody/").status_code == 404

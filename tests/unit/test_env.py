@@ -15,6 +15,7 @@ from clinical_portal.env import BASE_DIR, VARIABLES, ConfigurationError, Environ
 FIT = {
     "DEPLOYMENT": "production",
     "SECRET_KEY": "Vd8z2nQm4Rk7Tx1Wb6Yc9Hf3Jp5Ls0GaEuNiOoVd8z2nQm4Rk7Tx1W",
+    "AUDIT_SIGNING_KEY": "kXv1m0Q9cT7yRb2Lw5Zp8Nf3Jd6Hs4GaEuViOoCqTkA=",
     "ALLOWED_HOSTS": "risk.hospital.org",
     "DATABASE_URL": "postgresql://clinical:7hG2kQ9vXz4mLp@db:5432/clinical",
     "REDIS_URL": "redis://cache:6379/0",
@@ -35,6 +36,9 @@ def test_a_fit_environment_is_accepted() -> None:
         ({"SECRET_KEY": "short"}, "SECRET_KEY has 5 characters; 50 are the least"),
         ({"SECRET_KEY": "django-insecure-0123456789abcdefghij0123456789abcdefghij"}, "SECRET_KEY contains a word"),
         ({"SECRET_KEY": "a" * 60}, "SECRET_KEY repeats a few characters"),
+        ({"AUDIT_SIGNING_KEY": ""}, "AUDIT_SIGNING_KEY is not set"),
+        ({"AUDIT_SIGNING_KEY": "short"}, "AUDIT_SIGNING_KEY has 5 characters; 44 are the least"),
+        ({"AUDIT_SIGNING_KEY": "!Xv1m0Q9cT7yRb2Lw5Zp8Nf3Jd6Hs4GaEuViOoCqTkA="}, "AUDIT_SIGNING_KEY is not 32 bytes in base64"),
         ({"DATABASE_URL": "postgresql://clinical@db/clinical"}, "DATABASE_URL has no password or a weak one"),
         ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS allows every host"),
         ({"LAKE_URL": "file:///srv/lake"}, "LAKE_URL is a local folder"),

@@ -40,6 +40,7 @@ class SignIn(LoginView):
     """The sign-in page; goes back to where the person came from, within this site only."""
 
     action = PUBLIC
+    http_method_names = ["get", "head", "post"]
     template_name = "portal/sign_in.html"
     authentication_form = SignInForm
     redirect_authenticated_user = True

@@ -13,7 +13,7 @@ from django.views import View
 
 from apps.accounts import permissions
 from apps.accounts.models import User
-from apps.core.errors import DomainError, Malformed
+from apps.core.errors import DomainError, Malformed, NotFound
 from apps.patients.models import Trial
 from apps.portal.frame import frame
 from apps.portal.viewer import Viewer, viewer_of
@@ -30,6 +30,8 @@ class PortalView(View):
     without one cannot even be imported, so nothing is open by being forgotten. Pages are never stored by a cache.
     """
 
+    # Only what a form needs; any other method is 405 before anybody is asked who they are (apps.accounts.methods).
+    http_method_names = ["get", "head", "post"]
     action: ClassVar[str] = ""
     section: ClassVar[str] = ""
     viewer: Viewer
@@ -43,23 +45,38 @@ class PortalView(View):
         try:
             if self.action != PUBLIC and not request.user.is_authenticated:
                 return to_sign_in(request)
-            if self.action not in (PUBLIC, SIGNED_IN):
+            if self.action not in (PUBLIC, SIGNED_IN) and "trial" not in kwargs:
+                permissions.check(request.user, self.action, trial=None)  # a page of the platform as a whole
+            elif self.action not in (PUBLIC, SIGNED_IN):
                 trial_id = kwargs["trial"]
                 _readable(request, kwargs)
                 self._admit(request, trial_id)
                 self.viewer = viewer_of(cast("User", request.user), trial_id)
             response = super().dispatch(request, *args, **kwargs)
+        except (permissions.OutOfSight, NotFound) as error:
+            response = error_page(request, self._unseen(error, kwargs), trial_id=kwargs.get("trial", ""))
         except DomainError as error:
             response = error_page(request, error, trial_id=kwargs.get("trial", ""))
         response.headers["Cache-Control"] = "no-store"
         return response
 
     def _admit(self, request: HttpRequest, trial_id: str) -> None:
-        """The trial's door. Where an action is about one site, any of the person's sites opens it; the view then asks
-        for the site of what it shows."""
-        if permissions.PERMISSIONS[self.action].scope == "site" and permissions.visible_sites(request.user, trial_id):
-            return
-        permissions.check(request.user, self.action, trial=trial_id)
+        """The trial's door. Where an action is about one site, a role at any site that may do it opens the door; the
+        view then asks for the site of what it shows."""
+        of_a_site = permissions.PERMISSIONS[self.action].scope == "site"
+        if not (of_a_site and permissions.may_somewhere(request.user, self.action, trial=trial_id)):
+            permissions.check(request.user, self.action, trial=trial_id)
+
+    def _unseen(self, error: DomainError, kwargs: dict[str, Any]) -> DomainError:
+        """What is not there and what is at another site, in the same words: an answer tells no one what exists."""
+        if self.action in permissions.PERMISSIONS and permissions.PERMISSIONS[self.action].scope != "site":
+            return error
+        if "patient" in kwargs:
+            return NotFound(
+                f"There is no patient {kwargs['patient']} in trial {kwargs['trial']} that you may see.",
+                cure="Check the identifier; patients of other sites are seen by the people of those sites.",
+            )
+        return NotFound("There is nothing at this address that you may see.", cure="Check the address.")
 
     def page(self, template: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
         """The template with the frame around it; parts asked for by the page's script have no frame."""

@@ -31,9 +31,9 @@ class PatientView(PortalView):
     section = "portal:board"
 
     def patient(self, patient_id: str) -> Patient:
-        """The patient. Raises NotFound, Forbidden for one of another site."""
+        """The patient. Raises NotFound, OutOfSight for one of another site."""
         found = patients.patient(self.viewer.trial.pk, patient_id)
-        permissions.check(self.viewer.user, "view_patient", trial=self.viewer.trial, site=found.site_id)
+        permissions.check(self.viewer.user, self.action, trial=self.viewer.trial, site=found.site_id)
         # everything on this page is told in the time of the patient's site
         self.viewer = replace(self.viewer, zone=zone(found.site.timezone if found.site else "UTC"))
         return found

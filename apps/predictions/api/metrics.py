@@ -1,21 +1,16 @@
-"""GET /metrics in Prometheus' text format; sums over the worker processes where several share a folder."""
+"""GET /metrics in Prometheus' text format: this process's own, or the sum of those that share a folder, and the state
+of the platform."""
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.views.decorators.http import require_safe
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from apps.accounts.methods import READ, answers
+from apps.core.metrics import page
 
 
-@require_safe
+@answers(*READ)
 def metrics(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
-    """All metrics of this service. No patient is named in any of them."""
-    registry: CollectorRegistry = REGISTRY
-    if settings.METRICS_SHARED:
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)
-    return HttpResponse(
-        generate_latest(registry), content_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"}
-    )
+    """All metrics. No patient and no arm is named in any of them; the operators' network alone may reach it."""
+    return HttpResponse(page(state=True), content_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"})

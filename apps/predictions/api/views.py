@@ -20,7 +20,9 @@ from rest_framework.views import APIView
 
 from apps.accounts.api import ApiKeyAuthentication, HasScope, actor_of
 from apps.accounts.keys import may_see_site
+from apps.accounts.methods import READ, answers
 from apps.accounts.models import ApiKey
+from apps.accounts.throttles import KeyThrottle
 from apps.core import clock, correlation, health
 from apps.core.errors import Invalid, NotFound
 from apps.patients import selectors as patients
@@ -29,7 +31,6 @@ from apps.predictions.api import schema as _schema  # noqa: F401 - registers the
 from apps.predictions.api.errors import exception_handler
 from apps.predictions.api.parsers import StrictJsonParser
 from apps.predictions.api.serializers import PredictAnswer, PredictRequest, Problem
-from apps.predictions.api.throttles import KeyThrottle
 from apps.predictions.gather import Request
 from apps.predictions.metrics import COUNT, LATENCY, recent
 from apps.predictions.models import Prediction
@@ -188,6 +189,7 @@ class HealthView(Api):
         return Response(body, status=200 if ready else 503, headers={"Cache-Control": "no-store"})
 
 
+@answers(*READ)
 def documentation(request: HttpRequest) -> HttpResponse:
     """GET /api/docs: the OpenAPI document as a page that needs no script."""
     from drf_spectacular.generators import SchemaGenerator
