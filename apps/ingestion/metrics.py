@@ -1,17 +1,15 @@
-"""Counters of the ingestion processes."""
+"""Counters of the ingestion processes; names, labels and help are rows of ``core.metric_table``."""
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from apps.core.metrics import counter, gauge, histogram
 
-MESSAGES = Counter("ingestion_messages_total", "Messages read from Kafka", ["topic"])
-REFUSED = Counter("ingestion_refused_total", "Messages refused, by the first rule they broke", ["topic", "rule"])
-BATCHES = Counter("ingestion_batches_total", "Batches claimed in bronze", ["topic"])
-ADOPTED = Counter("ingestion_adopted_total", "Claims of another writer that were adopted", ["topic"])
-EPOCHS = Counter("ingestion_epochs_opened_total", "Topics made anew: each one is an alarm", ["topic"])
-LAG = Gauge("ingestion_consumer_lag", "Messages on the broker that are not claimed yet", ["topic", "partition"])
-BATCH_AGE = Histogram(
-    "ingestion_batch_age_seconds",
-    "From a batch's first message read to its claim",
-    buckets=(0.1, 0.5, 1, 2, 5, 10, 20, 30, 45, 60, 120),
-)
+MESSAGES = counter("ingestion_messages")
+REFUSED = counter("ingestion_refused")
+BATCHES = counter("ingestion_batches")
+ADOPTED = counter("ingestion_adopted")
+EPOCHS = counter("ingestion_epochs_opened")
+LAG = gauge("ingestion_consumer_lag")
+BATCH_AGE = histogram("ingestion_batch_age_seconds")
+PROCESSED = counter("data_records_processed")
+INVALID = counter("data_invalid_records")
