@@ -23,6 +23,7 @@ PAGES: dict[str, str] = {
     "audit-actions.md": "apps.audit.docs:render",
     "blinding.md": "apps.patients.docs:render",
     "model-states.md": "apps.registry.docs:render",
+    "metrics.md": "apps.core.metric_table:render",
 }
 
 

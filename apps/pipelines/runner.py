@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any, Protocol
@@ -14,9 +15,11 @@ from typing import Any, Protocol
 from django.conf import settings
 
 from apps.core.errors import DomainError, Unavailable
+from apps.pipelines import metrics
 from apps.pipelines.jobs import Context, Job, Step
 
 LOG_TAIL = 40
+SPARK_MODULE = "spark_jobs"
 
 
 class Progress(Protocol):
@@ -78,6 +81,7 @@ def _command(step: Step, context: Context, report: Any, progress: Progress) -> C
     )
     outcome: Context = {}
     tail: list[str] = []
+    began = time.monotonic()
     try:
         for line in _lines(process):
             message = _message(line)
@@ -93,6 +97,8 @@ def _command(step: Step, context: Context, report: Any, progress: Progress) -> C
         code = process.wait()
     finally:
         _end(process)
+    if step.module == SPARK_MODULE:
+        metrics.spark_job_ended(step.name, time.monotonic() - began, succeeded=code == 0)
     if code != 0:
         said = next((line for line in reversed(tail) if line.strip()), "nothing")
         raise StepFailed(
