@@ -20,6 +20,7 @@ PAGES: dict[str, str] = {
     "features.md": "ml.features.docs:render",
     "cleaning-rules.md": "ml.cleaning.docs:render",
     "permissions.md": "apps.accounts.docs:render",
+    "access.md": "clinical_portal.access.page:render",
     "audit-actions.md": "apps.audit.docs:render",
     "blinding.md": "apps.patients.docs:render",
     "model-states.md": "apps.registry.docs:render",
