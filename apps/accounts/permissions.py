@@ -68,6 +68,7 @@ _ROWS: tuple[Permission, ...] = (
     _row("sign_model", "sign for a model version", "trial", MODEL_APPROVER),
     _row("reject_model", "reject a model version", "trial", MODEL_APPROVER),
     _row("roll_back_model", "let the previous model serve again", "trial", MODEL_APPROVER, ADMINISTRATOR),
+    _row("roll_back_model", "let the previous model serve again", "trial", MODEL_APPROVER, ADMINISTRATOR),
     _row("retire_model", "retire a model version", "trial", MODEL_APPROVER, ADMINISTRATOR),
     _row("view_monitoring", "see the monitoring of models", "trial", ML_ENGINEER, MODEL_APPROVER, AUDITOR, ADMINISTRATOR, SAFETY_REVIEWER),
     _row("view_audit", "read the audit trail", "trial", AUDITOR, ADMINISTRATOR),

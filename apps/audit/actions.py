@@ -79,6 +79,8 @@ _ROWS: tuple[Action, ...] = (
     Action("registry.model_released", "released to production the model version", "registry.ModelVersion", PERSON),
     Action("registry.model_released_silent", "released as silent the model version", "registry.ModelVersion", PERSON),
     Action("registry.model_retired", "retired the model version", "registry.ModelVersion", reason=True),
+    Action("registry.model_rolled_back", "rolled back the model version", "registry.ModelVersion", PERSON, reason=True),
+    Action("registry.model_restored", "let serve again the model version", "registry.ModelVersion", PERSON, reason=True),
     Action("registry.model_rejected", "rejected the model version", "registry.ModelVersion", PERSON, reason=True),
     Action("registry.mirror_mismatch", "found that another model serves than the registry says", "registry.ModelVersion", PROCESS),
     Action("predictions.predicted", "predicted the risk", "predictions.Prediction", ANYONE),

@@ -44,6 +44,31 @@ def history(version: ModelVersion) -> list[ModelTransition]:
     return list(version.transitions.order_by("id"))
 
 
+def followed_by(version: ModelVersion) -> str:
+    """The reason in the history of a version that was retired because this one was released."""
+    return f"Followed by {version}."
+
+
+def predecessor(version: ModelVersion) -> ModelVersion | None:
+    """The version that this one followed when it was released: what a rollback lets serve again.
+
+    None where it followed none, or where its predecessor has ended otherwise since: a version that a person withdrew does
+    not come back by a rollback.
+    """
+    moves = ModelTransition.objects.filter(version__trial_id=version.trial_id, from_state__in=SERVING)
+    move = moves.filter(action="retire", reason=followed_by(version)).order_by("-id").select_related("version").first()
+    if move is None or move.version.state != "retired":
+        return None
+    last = move.version.transitions.order_by("-id").first()
+    return move.version if last is not None and last.pk == move.pk else None
+
+
+def served_silent(version: ModelVersion) -> bool:
+    """Whether it last served for research only."""
+    last = version.transitions.filter(to_state__in=SERVING).order_by("-id").first()
+    return last is not None and last.to_state == "silent"
+
+
 def approvals(version: ModelVersion) -> list[Approval]:
     """Its signatures, oldest first."""
     return list(version.approvals.select_related("user").order_by("id"))

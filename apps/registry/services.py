@@ -20,7 +20,7 @@ from apps.audit.services import record
 from apps.core.errors import Conflict, Forbidden, Invalid
 from apps.patients import selectors as patients
 from apps.patients.models import Trial
-from apps.registry import effects, gates
+from apps.registry import effects, gates, selectors
 from apps.registry.evidence import signed_hash, signed_text
 from apps.registry.models import Approval, ModelTransition, ModelVersion
 from apps.registry.states import BY_MOVE, SERVING, SIGNATURES_NEEDED, Transition
@@ -130,6 +130,36 @@ def retire(*, by: User | Actor, version: ModelVersion, reason: str) -> ModelVers
     return _decide(by, "retire_model", version, "retire", reason)
 
 
+def roll_back(*, by: User, trial: Trial | str, reason: str, expected: ModelVersion | None = None) -> ModelVersion:
+    """Let the version that the serving one followed serve again, over the signatures it was released with; at once.
+
+    ``expected`` is the version the person saw serving: another one is refused. Both moves are one transaction. Raises
+    Forbidden, Invalid without reason, Conflict where nothing serves, nothing was followed, or what serves has changed.
+    """
+    trial_id = str(getattr(trial, "pk", trial))
+    check(by, "roll_back_model", trial=trial_id)
+    with transaction.atomic():
+        _one_release_at_a_time(trial_id)
+        current = ModelVersion.objects.select_for_update().filter(trial_id=trial_id, state__in=SERVING).first()
+        if current is None:
+            raise Conflict(f"No model serves trial {trial_id}, so there is nothing to roll back.", code="state")
+        if expected is not None and expected.pk != current.pk:
+            raise Conflict(f"{current} serves by now, not {expected}.", cure="Open the page again.", code="changed")
+        before = selectors.predecessor(current)
+        if before is None:
+            raise Conflict(
+                f"{current} followed no other version of this trial that could serve again.",
+                cure="Retire it, or release another version by two signatures.",
+                code="no_predecessor",
+            )
+        before = ModelVersion.objects.select_for_update().get(pk=before.pk)
+        actor = Actor.person(by)
+        back = "restore_silent" if selectors.served_silent(before) else "restore"
+        _move(current, "roll_back", by=actor, reason=reason)
+        _move(before, back, by=actor, reason=reason)
+    return before
+
+
 def reject(*, by: User, version: ModelVersion, reason: str) -> ModelVersion:
     """Refuse a version for good. Raises Forbidden, Conflict where it serves or has ended, Invalid without reason."""
     return _decide(by, "reject_model", version, "reject", reason)
@@ -193,7 +223,7 @@ def _signers(version: ModelVersion, *, digest: str, as_silent: bool) -> int:
 def _retire_predecessor(version: ModelVersion, *, by: Actor) -> None:
     serving = ModelVersion.objects.select_for_update().filter(trial_id=version.trial_id, state__in=SERVING)
     for predecessor in serving.exclude(pk=version.pk):
-        _move(predecessor, "retire", by=by, reason=f"Followed by {version}.")
+        _move(predecessor, "retire", by=by, reason=selectors.followed_by(version))
 
 
 def _allowed(version: ModelVersion, action: str) -> Transition:

@@ -34,6 +34,12 @@ TRANSITIONS: tuple[Transition, ...] = (
                "Below its gates; two people signed for research only."),
     Transition("retire", "production", "retired", 0, None, "registry.model_retired", "It no longer serves."),
     Transition("retire", "silent", "retired", 0, None, "registry.model_retired", "It no longer serves."),
+    Transition("roll_back", "production", "retired", 0, None, "registry.model_rolled_back", "Its predecessor serves again."),
+    Transition("roll_back", "silent", "retired", 0, None, "registry.model_rolled_back", "Its predecessor serves again."),
+    Transition("restore", "retired", "production", 2, True, "registry.model_restored",
+               "Its successor was rolled back; it serves again over the two signatures it was released with."),
+    Transition("restore_silent", "retired", "silent", 2, None, "registry.model_restored",
+               "Its successor was rolled back; it serves again, for research only, over the two signatures it has."),
     Transition("reject", "candidate", "rejected", 0, None, "registry.model_rejected", "Refused by a person, with a reason."),
     Transition("reject", "staging", "rejected", 0, None, "registry.model_rejected", "Refused by a person, with a reason."),
 )

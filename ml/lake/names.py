@@ -20,10 +20,10 @@ from datetime import UTC, datetime
 GENESIS = "genesis.json"
 
 
-def raw_name(topic: str, timestamp_ms: int) -> str:
-    """A new name for a data object whose first record has this timestamp."""
+def raw_name(topic: str, timestamp_ms: int, token: str = "") -> str:
+    """A new name for a data object whose first record has this timestamp; see :func:`dead_name` for ``token``."""
     moment = datetime.fromtimestamp(max(timestamp_ms, 0) / 1000, UTC)
-    return f"raw/{topic}/date={moment:%Y-%m-%d}/hour={moment:%H}/batch_{uuid.uuid4()}.json"
+    return f"raw/{topic}/date={moment:%Y-%m-%d}/hour={moment:%H}/batch_{token or uuid.uuid4()}.json"
 
 
 def raw_prefix(topic: str) -> str:
@@ -46,9 +46,12 @@ def genesis_name(topic: str, topic_id: str, partition: int) -> str:
     return f"{chain_prefix(topic, topic_id, partition)}{GENESIS}"
 
 
-def dead_name(topic: str, topic_id: str, partition: int, start: int) -> str:
-    """A new name for the dead letters of the batch beginning at ``start``."""
-    return f"dead/{topic}/{topic_id}/{partition}/{start:020d}_{uuid.uuid4()}.json"
+def dead_name(topic: str, topic_id: str, partition: int, start: int, token: str = "") -> str:
+    """A new name for the dead letters of the batch beginning at ``start``.
+
+    ``token`` stands in for the random part where there is one writer alone and the same input is to give the same names.
+    """
+    return f"dead/{topic}/{topic_id}/{partition}/{start:020d}_{token or uuid.uuid4()}.json"
 
 
 def dead_prefix(topic: str) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
 
 from apps.accounts.models import User
+from apps.audit.actors import Actor
 from apps.audit.models import AuditEvent
 from apps.core.errors import Conflict, DomainError, Forbidden, Invalid
 from apps.core.problems import refused_by_trigger
@@ -205,10 +205,22 @@ def test_reject_and_retire_say_why(trial: Trial, first: User, second: User) -> N
     assert ModelTransition.objects.filter(version=serving).last().reason == "Recalled."  # type: ignore[union-attr]
 
 
+def once_released(version: ModelVersion, first: User, second: User, *, as_silent: bool) -> ModelVersion:
+    """The same retired version with the signatures it once served over."""
+    before = force(version, "staging" if version.gates_passed else "candidate")
+    release(before, first, second, as_silent=as_silent or not version.gates_passed)
+    return force(version, "retired")
+
+
 def attempt(action: str, version: ModelVersion, first: User, second: User) -> None:
     if action == "stage":
         with transaction.atomic():
             services._move(version, "stage", by=people.SYSTEM, reason="")
+    elif action in {"roll_back", "restore", "restore_silent"}:
+        if version.state == "retired":
+            version = once_released(version, first, second, as_silent=action == "restore_silent")
+        with transaction.atomic():
+            services._move(version, action, by=Actor.person(first), reason="Because.")
     elif action.startswith("release"):
         release(version, first, second, as_silent=action == "release_silent")
     else:
@@ -275,7 +287,9 @@ def test_a_version_begins_as_a_candidate(trial: Trial) -> None:
 
 
 def test_the_database_allows_exactly_the_moves_of_the_table() -> None:
-    source = Path("apps/registry/migrations/0002_triggers.py").read_text()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT prosrc FROM pg_proc WHERE proname = 'registry_guard_move'")
+        (source,) = cursor.fetchone()
     assert set(re.findall(r"'(\w+)>(\w+)'", source)) == {(row.source, row.target) for row in TRANSITIONS}
 
 
