@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 SECURE_SSL_REDIRECT = True
+# Asked from inside, by address, by what watches us; they hold no patient's data and set no cookie.
+SECURE_REDIRECT_EXEMPT = [r"^metrics$", r"^health$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True
