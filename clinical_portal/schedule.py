@@ -68,6 +68,13 @@ CHORES: tuple[Chore, ...] = (
         "once a day, all of it",
     ),
     Chore(
+        "verify the audit trail",
+        "audit.verify",
+        crontab(minute="40", hour="3"),
+        {},
+        "nightly: records, places, roots, anchors, and rows against their last image",
+    ),
+    Chore(
         "compare MLflow's alias",
         "registry.check_mirror",
         crontab(minute="*/10"),

@@ -1,4 +1,4 @@
-"""The audit trail: what was done, and the order in which it was sealed. Both tables are only ever inserted into."""
+"""The audit trail: what was done, and the order in which it was sealed and signed. These tables are only ever inserted into."""
 
 from __future__ import annotations
 
@@ -60,3 +60,40 @@ class AuditSequence(InsertOnly):
 
     def __str__(self) -> str:
         return f"{self.seq}"
+
+
+class AuditCheckpoint(InsertOnly):
+    """The sealed log at one size, signed. ``frontier``: the hashes of its compact range one after the other (32 bytes
+    each), from which the next checkpoint goes on without hashing everything again."""
+
+    origin = models.CharField(max_length=100)
+    size = models.BigIntegerField()
+    root = models.BinaryField(max_length=32, editable=False)
+    frontier = models.BinaryField(max_length=32 * 64, editable=False)
+    at = models.DateTimeField()
+    note = models.TextField()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["origin", "size"], name="audit_checkpoint_once")]
+
+    def __str__(self) -> str:
+        return f"{self.origin} {self.size}"
+
+
+class AuditNode(InsertOnly):
+    """The root of a perfect subtree of 256, 65,536 … sealed leaves (``level`` 8, 16 …), the ``place``-th of its level.
+
+    Kept so that a proof about one record reads some hundred hashes, whatever the log's length.
+    """
+
+    origin = models.CharField(max_length=100)
+    level = models.PositiveSmallIntegerField()
+    place = models.BigIntegerField()
+    digest = models.BinaryField(max_length=32, editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["origin", "level", "place"], name="audit_node_once")]
+
+    def __str__(self) -> str:
+        return f"{self.level}/{self.place}"

@@ -29,6 +29,7 @@ def sequence(*, everything: bool = False) -> int:
     last sealed one less ``LONGEST_TRANSACTION``; ``everything`` looks at all, and is run once a day.
     """
     with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit = on")  # what is signed next must not be lost by a crash
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
         if not cursor.fetchone()[0]:
             return 0
@@ -46,9 +47,10 @@ def sequence(*, everything: bool = False) -> int:
         return len(rows)
 
 
-def leaves() -> Iterator[bytes]:
-    """The sealed leaf hashes in their order."""
-    for leaf in AuditSequence.objects.order_by("seq").values_list("leaf_hash", flat=True).iterator(chunk_size=BATCH):
+def leaves(*, start: int = 0) -> Iterator[bytes]:
+    """The sealed leaf hashes from place ``start`` on, in their order."""
+    rows = AuditSequence.objects.filter(seq__gte=start).order_by("seq").values_list("leaf_hash", flat=True)
+    for leaf in rows.iterator(chunk_size=BATCH):
         yield bytes(leaf)
 
 
