@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.contracts.signals import DOSE_TAKEN, SIGNAL_CODES
+from ml.contracts.signals import DOSE_TAKEN, SEX_CODES, SIGNAL_CODES
 from ml.contracts.signs import SIGN_BY_NAME
 from ml.facts import ABSENT, Facts
 from ml.features import FEATURES
@@ -34,6 +34,11 @@ class Held:
     def of(self, *sources: str) -> Mask:
         """Facts of these signals."""
         return np.isin(self.facts.signal, [SIGNAL_CODES[name] for name in sources])
+
+    def valued(self, source: str) -> Mask:
+        """Facts of this signal that carry a value; a sex that is unknown is none."""
+        there = self.of(source) & (self.facts.value != ABSENT)
+        return there & (self.facts.value != SEX_CODES["U"]) if source == "sex" else there
 
     def since(self, seconds: int) -> Mask:
         """Facts of (t - seconds, t]."""
@@ -89,7 +94,7 @@ def _against_baseline(feature: Feature, held: Held) -> Mask:
 
 def _readable(source: str, held: Held) -> Mask:
     """Of a sign what may be read without a window: the look-back, the baseline period, records with an id."""
-    chosen = held.of(source)
+    chosen = held.valued(source)
     if source not in SIGN_BY_NAME:
         return chosen
     return chosen & (held.since(LOOKBACK_SECONDS) | held.baseline() | (held.facts.extra == WITH_ID))
@@ -105,12 +110,12 @@ def _newest(feature: Feature, held: Held) -> Mask:
 
 
 def _newest_and_baseline(feature: Feature, held: Held) -> Mask:
-    then = held.edge(held.of(*feature.sources) & held.baseline())
+    then = held.edge(held.valued(feature.sources[0]) & held.baseline())
     return _newest(feature, held) | then | held.anchors()
 
 
 def _newest_two(feature: Feature, held: Held) -> Mask:
-    return held.edge(held.of(*feature.sources), times=2)
+    return held.edge(held.valued(feature.sources[0]), times=2)
 
 
 def _first(feature: Feature, held: Held) -> Mask:
