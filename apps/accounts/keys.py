@@ -27,6 +27,7 @@ from apps.core.errors import Conflict, Forbidden, Invalid, Unauthenticated
 SCOPES: dict[str, str] = {
     "predict": "ask for predictions",
     "read": "read patients, predictions and their lineage",
+    "replay": "replay a past prediction, and put the verdict on record",
     "retrain": "start a retraining",
     "unblinded": "be given what reveals the treatment arm",
 }

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from django.db import transaction
 
 from apps.audit.actors import Actor
+from apps.audit.models import AuditEvent
 from apps.audit.services import Entry, record, record_many
 from apps.core import clock
 from apps.core.copying import insert_many
 from apps.predictions.answering import Answer
 from apps.predictions.models import NotReplayable, Prediction
+from apps.predictions.replay import replay
 from apps.predictions.serving import Serving
 from apps.predictions.versions import tables_version
 from ml.scoring import fingerprint
+
+REPLAYED = "predictions.replayed"
 
 
 def store(*, by: Actor | Sequence[Actor], answers: Sequence[Answer], serving: Serving, source: str) -> list[Prediction]:
@@ -76,6 +81,40 @@ def store(*, by: Actor | Sequence[Actor], answers: Sequence[Answer], serving: Se
         )
         insert_many(rows)
     return rows
+
+
+def replay_one(*, by: Actor, prediction: Prediction, reason: str = "") -> AuditEvent:
+    """Answer a past question again, and put the verdict on record. Its event of the trail is the verdict's only home.
+
+    ``after`` of the event: verdict, details (a sentence a difference), proven, fingerprint, seconds.
+    """
+    began = time.perf_counter()
+    (verdict,) = replay([prediction.pk])
+    seconds = round(time.perf_counter() - began, 3)
+    with transaction.atomic():
+        return record(
+            by=by,
+            action=REPLAYED,
+            obj=prediction,
+            trial=prediction.trial_id,
+            after={
+                "verdict": verdict.verdict,
+                "proven": verdict.proven,
+                "details": list(verdict.details),
+                "fingerprint": fingerprint(),
+                "seconds": seconds,
+            },
+            reason=reason,
+        )
+
+
+def replays_of(prediction: Prediction) -> list[AuditEvent]:
+    """The verdicts of all replays of a prediction, newest first."""
+    return list(
+        AuditEvent.objects.filter(
+            object_type="predictions.Prediction", object_id=str(prediction.pk), action=REPLAYED
+        ).order_by("-id")
+    )
 
 
 def mark_not_replayable(*, by: Actor, prediction: Prediction, reason: str) -> NotReplayable:

@@ -93,6 +93,16 @@ def alarm(trial_id: str) -> list[str]:
     return found
 
 
+def run_of(run_id: str) -> dict[str, Any]:
+    """A run as MLflow has it: status, and tags by name; empty where it knows none. Raises Unavailable."""
+    query = urllib.parse.urlencode({"run_id": run_id})
+    run: dict[str, Any] = _call("GET", f"runs/get?{query}", missing={}).get("run", {})
+    if not run:
+        return {}
+    tags = {str(row["key"]): str(row["value"]) for row in run.get("data", {}).get("tags", [])}
+    return {"status": run["info"]["status"], "experiment": str(run["info"]["experiment_id"]), "tags": tags}
+
+
 def _names(trial_id: str) -> list[str]:
     return sorted(set(ModelVersion.objects.filter(trial_id=trial_id).exclude(run_id="").values_list("name", flat=True)))
 
