@@ -23,7 +23,8 @@ class JobError(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of one run. `trial` None = every trial with a profile. `as_of` is seconds since 1970 UTC."""
+    """Settings of one run. `trial` None = every trial with a profile. `as_of` is seconds since 1970 UTC. `first_day` and
+    `last_day` (UTC, both included) limit `features` to the patient-days of a period; the others stay as they are."""
 
     lake: Lake
     profiles: dict[str, StudyProfile] = field(default_factory=dict)
@@ -31,6 +32,8 @@ class Settings:
     default_trial: str = DEFAULT_TRIAL
     trial: str | None = None
     as_of: int | None = None
+    first_day: date | None = None
+    last_day: date | None = None
     rebuild: bool = False
     again: dict[str, frozenset[int]] = field(default_factory=dict)
     """Topic → days since 1970 to be cleaned once more, whether or not something new touches them."""
@@ -57,11 +60,20 @@ def parser(jobs: Sequence[str]) -> argparse.ArgumentParser:
     made.add_argument("--default-trial", default=DEFAULT_TRIAL, help="trial of messages that name none")
     made.add_argument("--trial", help="only this trial")
     made.add_argument("--as-of", type=int, help="labels as known by this time, seconds since 1970 UTC")
+    made.add_argument("--from", dest="first_day", type=_date, help="features: of this day on (YYYY-MM-DD, UTC)")
+    made.add_argument("--to", dest="last_day", type=_date, help="features: up to this day (YYYY-MM-DD, UTC)")
     made.add_argument("--rebuild", action="store_true", help="forget what was done and do everything again")
     made.add_argument("--again", default="", help="clean: these days once more, topic=YYYY-MM-DD,…;topic=…")
     made.add_argument("--buckets", type=int, help="shuffle partitions; the result does not depend on it")
     made.add_argument("--java-home", help="the Java to run Spark on, where it is not the machine's")
     return made
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date; write YYYY-MM-DD") from error
 
 
 def settings(arguments: argparse.Namespace) -> Settings:
@@ -75,6 +87,8 @@ def settings(arguments: argparse.Namespace) -> Settings:
         default_trial=arguments.default_trial,
         trial=arguments.trial,
         as_of=arguments.as_of,
+        first_day=arguments.first_day,
+        last_day=arguments.last_day,
         rebuild=arguments.rebuild,
         again=chosen_days(arguments.again),
         buckets=arguments.buckets,

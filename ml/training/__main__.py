@@ -11,7 +11,8 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ class Run:
     data_version: str = ""
     folds: int = 0
     out: Path | None = None
+    period: source.Period = field(default_factory=source.Period)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -67,6 +69,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--git-commit", default="")
     made.add_argument("--hazard", type=Path, help="the simulator's record of the true risk, Parquet")
     made.add_argument("--data-version", default="", help="refuse to train on any other data version")
+    made.add_argument("--start-date", type=_date, help="leave out rows before this day (YYYY-MM-DD, UTC)")
+    made.add_argument("--end-date", type=_date, help="leave out rows after this day (YYYY-MM-DD, UTC)")
     made.add_argument("--out", type=Path, help="write bundle and evaluation into this folder, too")
     made.add_argument("--folds", type=int, help="grouped cross-validation beside (default: 5 for a finished trial)")
     made.add_argument("--seed", type=int, default=1)
@@ -75,6 +79,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--batch-size", type=int, default=DEFAULTS.batch_size)
     made.add_argument("--dropout-rate", type=float, default=DEFAULTS.dropout_rate)
     return made
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date; write YYYY-MM-DD") from error
 
 
 def run_of(arguments: argparse.Namespace) -> Run:
@@ -104,6 +115,7 @@ def run_of(arguments: argparse.Namespace) -> Run:
         data_version=arguments.data_version,
         folds=arguments.folds if arguments.folds is not None else 5 if finished else 0,
         out=arguments.out,
+        period=source.Period(arguments.start_date, arguments.end_date),
     )
 
 
@@ -120,7 +132,7 @@ def execute(run: Run, report: Callable[..., None] = tell) -> dict[str, Any]:
     """Do the whole run; returns the outcome: bundle_path, run_id, digest, figures. Raises what the parts raise."""
     begun = time.perf_counter()
     report(step="reading features and labels", done=0, of=STEPS)
-    data, provenance = source.load(run.lake, run.profile, hazard=run.hazard)
+    data, provenance = source.load(run.lake, run.profile, hazard=run.hazard, period=run.period)
     if run.data_version and run.data_version != provenance.data_version:
         raise DataError(f"The lake holds data version {provenance.data_version[:12]}, not {run.data_version[:12]}.")
     tracker = Tracker(run.mlflow_uri, experiment=EXPERIMENT, model_name=run.model_name) if run.mlflow_uri else None
@@ -202,6 +214,7 @@ def _tags(run: Run, provenance: source.Provenance) -> dict[str, str]:
         "git_commit_hash": run.git_commit,
         "data_version": provenance.data_version,
         "labels_version": provenance.labels_version,
+        **run.period.tags,
         "profile_digest": run.profile.digest,
         "feature_table": TABLE_DIGEST,
         "trial_id": run.profile.trial_id,

@@ -14,8 +14,8 @@ from ml.evaluation.bootstrap import DRAWS
 from ml.evaluation.evaluate import Rows, evaluate
 from ml.profile import StudyProfile
 from ml.splits import TEST, TRAIN, VALIDATION, grouped_folds
-from ml.training.assess import groups_of
 from ml.training.data import TrainingData
+from ml.training.groups import groups_of
 from ml.training.train import TrainingConfig, recalibration, train
 
 Float = NDArray[np.float64]

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from ml.lake import ObjectMissing
 from ml.profile import StudyProfile
 from ml.training.data import DataError, TrainingData
 
+EPOCH = date(1970, 1, 1)
 KEYS = ("trial_id", "patient_id", "as_of")
 ORDER = [("patient_id", "ascending"), ("as_of", "ascending")]
 
@@ -40,6 +42,31 @@ class Provenance:
     known_by: int
 
 
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Rows whose as-of time lies on these days (UTC), both included; None = no bound on that side."""
+
+    first: date | None = None
+    last: date | None = None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What must be known to choose the same rows again."""
+        return {name: day.isoformat() for name, day in (("start_date", self.first), ("end_date", self.last)) if day}
+
+    def holds(self, as_of: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which times (seconds since 1970) lie within. DataError where the bounds are the wrong way round."""
+        if self.first is not None and self.last is not None and self.first > self.last:
+            raise DataError(f"The period ends ({self.last}) before it begins ({self.first}).")
+        day = as_of // 86_400
+        within = np.ones(len(day), np.bool_)
+        if self.first is not None:
+            within &= day >= (self.first - EPOCH).days
+        if self.last is not None:
+            within &= day <= (self.last - EPOCH).days
+        return within
+
+
 def features_manifest(trial: str) -> str:
     """Where the manifest of a trial's features lies."""
     return f"features/manifest-{trial}.json"
@@ -55,8 +82,10 @@ def hidden_features(profile: StudyProfile) -> tuple[str, ...]:
     return tuple(feature.name for feature in FEATURES if feature.blinding == "arm") if profile.blinded else ()
 
 
-def load(lake: Reader, profile: StudyProfile, *, hazard: Path | None = None) -> tuple[TrainingData, Provenance]:
-    """The rows of the profile's trial that count, sorted by patient and time, with what they are made of.
+def load(
+    lake: Reader, profile: StudyProfile, *, hazard: Path | None = None, period: Period | None = None
+) -> tuple[TrainingData, Provenance]:
+    """The rows of the profile's trial (of a `period` of it) that count, by patient and time, with what they are made of.
 
     `hazard` is the simulator's own record of the true risk. DataError says what is missing or does not fit, and which
     job mends it.
@@ -78,11 +107,15 @@ def load(lake: Reader, profile: StudyProfile, *, hazard: Path | None = None) -> 
     known = _table(lake, str(labels["path"]), [*KEYS, "label", "onset", "reason"], str(labels["sha256"])).sort_by(ORDER)
     if not all(rows[name].combine_chunks().equals(known[name].combine_chunks()) for name in KEYS):
         raise DataError("Features and labels are not of the same patients and times. Run the labels job again.")
+    if period is not None:
+        within = pa.array(period.holds(np.asarray(rows["as_of"], np.int64)))
+        rows, known = rows.filter(within), known.filter(within)
     counts = np.asarray(known["label"]) >= 0
     left_out = pc.value_counts(known["reason"].filter(pa.array(~counts))).to_pylist()
     if not counts.any():
         raise DataError(
-            "No row counts yet: every label is too recent or beyond the end of follow-up. Wait for the labels to mature."
+            "No row counts yet: every label is too recent, beyond the end of follow-up or outside the period asked for. "
+            "Wait for the labels to mature, or ask for a longer period."
         )
     rows, known = rows.filter(pa.array(counts)), known.filter(pa.array(counts))
     names, patient = np.unique(np.array(rows["patient_id"].to_pylist(), dtype=str), return_inverse=True)

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import orjson
@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from ml.contracts.events import TOPICS
 from ml.features import TABLE_DIGEST
-from ml.lake import Lake
+from ml.lake import Lake, LakeError
 from spark_jobs.frames import Piece, as_table, batches, pieces
 from spark_jobs.progress import step
 from spark_jobs.schema import FILES, PIECES, WRITTEN
@@ -67,6 +67,7 @@ def run(settings: Settings) -> dict[str, Any]:
     studies = _studies(settings, silver)
     if not studies:
         raise JobError("There is no silver of the chosen trials yet. Run the clean job first.")
+    _must_fit(settings, studies)
     rows = sum(body["rows"] for partitions in silver.values() for body in partitions.values())
     with session(settings, "features") as spark:
         buckets = settings.buckets or max(2 * spark.sparkContext.defaultParallelism, min(4096, rows // ROWS_A_BUCKET))
@@ -92,8 +93,33 @@ def _studies(settings: Settings, silver: Silver) -> dict[str, Study]:
         ]
         if known:
             limits = [time for time in (max(known), profile.replay_time, settings.as_of) if time is not None]
-            studies[trial] = Study(profile, min(limits))
+            studies[trial] = Study(
+                profile, min(limits), _day_number(settings.first_day), _day_number(settings.last_day)
+            )
     return studies
+
+
+def _must_fit(settings: Settings, studies: dict[str, Study]) -> None:
+    """A part of the days is only laid beside days that were computed alike. JobError where they were not."""
+    if settings.first_day is None and settings.last_day is None:
+        return
+    if settings.first_day and settings.last_day and settings.first_day > settings.last_day:
+        raise JobError(f"The period ends ({settings.last_day}) before it begins ({settings.first_day}).")
+    for trial, study in studies.items():
+        before = read_json(settings.lake, manifest_path(trial))
+        now = {"feature_table": TABLE_DIGEST, "code": code_digest(*CODE), "profile": study.profile.digest}
+        if before is not None and now != {
+            **{name: before[name] for name in now},
+            "profile": before["profile"]["digest"],
+        }:
+            raise JobError(
+                f"The other days of trial {trial} were computed with another feature table, code or study profile. "
+                "Run the features job for the whole trial."
+            )
+
+
+def _day_number(day: date | None) -> int | None:
+    return None if day is None else (day - date(1970, 1, 1)).days
 
 
 def _days(spark: SparkSession, lake: Lake, silver: Silver, studies: dict[str, Study], buckets: int) -> DataFrame:
@@ -175,11 +201,26 @@ def _others(lake: Lake, path: str, trials: frozenset[str]) -> pa.Table:
     return there.filter(pc.invert(pc.is_in(there["trial_id"], value_set=pa.array(sorted(trials), pa.string()))))
 
 
+def _kept(lake: Lake, trial: str, study: Study, before: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The days outside the period asked for, as they lie there. LakeError where one is not what the manifest says."""
+    kept = []
+    for path, body in before["days"].items():
+        if study.wants(_day_number(date.fromisoformat(path.split("date=")[1][:10])) or 0):
+            continue
+        rows = read_table(lake, path, ROWS)
+        part = rows.filter(pc.equal(rows["trial_id"], trial)).combine_chunks()
+        if parquet_digest(part) != body["sha256"]:
+            raise LakeError(f"{path} is not what its manifest says. Run the features job for the whole trial.")
+        kept.append((path, {**body, "statistics": [list(one) for one in statistics(part)]}))
+    return kept
+
+
 def _publish(lake: Lake, trial: str, study: Study, silver: Silver, written: list[dict[str, Any]]) -> dict[str, Any]:
     """Take days away that the trial no longer has, then write its manifest."""
     own = [(one["path"], one["trials"][trial]) for one in written if trial in one["trials"]]
     before = read_json(lake, manifest_path(trial)) or {"days": {}}
-    for path in sorted(before["days"].keys() - {one["path"] for one in written}):
+    own = sorted([*own, *_kept(lake, trial, study, before)], key=lambda one: one[0])
+    for path in sorted(before["days"].keys() - {path for path, _ in own}):
         rest = _others(lake, path, frozenset({trial}))
         if rest.num_rows:
             write_table(lake, path, rest)

@@ -43,10 +43,17 @@ ROWS: pa.Schema = pa.schema(
 
 @dataclass(frozen=True)
 class Study:
-    """A trial to compute: its profile, and the newest time that its rows may be asked about (seconds)."""
+    """A trial to compute: its profile, the newest time that its rows may be asked about (seconds), and the days since
+    1970 that are wanted (both included; None = all on that side)."""
 
     profile: StudyProfile
     until: int
+    first_day: int | None = None
+    last_day: int | None = None
+
+    def wants(self, day: int) -> bool:
+        """Whether the rows of a day are to be computed."""
+        return (self.first_day is None or day >= self.first_day) and (self.last_day is None or day <= self.last_day)
 
 
 def by_bucket(topic: str, rows: pa.Table, studies: Mapping[str, Study], buckets: int) -> Iterator[Piece]:
@@ -75,6 +82,10 @@ def feature_rows(silver: Mapping[str, pa.Table], study: Study) -> pa.Table:
         return ROWS.empty_table()
     last = np.minimum(follow_up_ends(facts, study.until), study.until)
     patient, as_of = as_of_times(study.profile, facts.patients, enrolments(facts, study.until), last)
+    wanted = np.array([study.wants(day) for day in (as_of // DAY).tolist()], np.bool_)
+    patient, as_of = patient[wanted], as_of[wanted]
+    if not len(patient):
+        return ROWS.empty_table()
     matrix: NDArray[np.float32] = canonical(compute(facts, patient, as_of, study.profile))
     sites = site_of(silver.get(CONTEXT))
     names = [name.partition("/") for name in facts.patients]

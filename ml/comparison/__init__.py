@@ -1,0 +1,5 @@
+"""Two model versions on the same rows, of patients that neither has learned from; `python -m ml.comparison` is its door."""
+
+from ml.comparison.compare import Pair, compare
+
+__all__ = ["Pair", "compare"]
