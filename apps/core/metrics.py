@@ -89,15 +89,19 @@ def announce(component: str) -> None:
 
 def page(*, state: bool) -> bytes:
     """Prometheus' text format. ``state``: with what is read from the database."""
+    found = families()
+    found += [*_aliases(found), *_components(found)]
+    if state:
+        found += _state()
+    return generate_latest(_Drawn(found))  # type: ignore[arg-type]
+
+
+def families() -> list[Metric]:
+    """What is counted now: by this process, or by all that share a folder."""
     if settings.METRICS_SHARED:
         forget_the_dead()
-        families = list(MultiProcessCollector(CollectorRegistry()).collect())
-    else:
-        families = list(REGISTRY.collect())
-    families += [*_aliases(families), *_components(families)]
-    if state:
-        families += _state()
-    return generate_latest(_Drawn(families))  # type: ignore[arg-type]
+        return list(MultiProcessCollector(CollectorRegistry()).collect())
+    return list(REGISTRY.collect())
 
 
 class _Drawn:
