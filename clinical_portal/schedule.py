@@ -38,6 +38,13 @@ SCHEDULE: tuple[Row, ...] = (
         "after midnight UTC, the as-of time of a patient-day",
     ),
     Row(
+        "monitoring",
+        "monitor",
+        crontab(minute="50", hour="*/6"),
+        "pipelines",
+        "every six hours, as required; after the hour's cleaning and the day's features",
+    ),
+    Row(
         "weekly training",
         "train",
         crontab(minute="0", hour="2", day_of_week="mon"),

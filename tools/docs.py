@@ -25,6 +25,7 @@ PAGES: dict[str, str] = {
     "blinding.md": "apps.patients.docs:render",
     "model-states.md": "apps.registry.docs:render",
     "metrics.md": "apps.core.metric_table:render",
+    "triggers.md": "apps.monitoring.triggers:render",
 }
 
 

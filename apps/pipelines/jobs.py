@@ -84,6 +84,12 @@ PREDICT_DAYS = Step("predict", "One prediction a patient-day", call="apps.predic
 SIGN_DEMO = Step(
     "sign", "On a demonstration the demo's approvers sign", call="apps.registry.steps:sign_on_demo", weight=1
 )
+COUNT_CLEAN = Step("count", "What was cleaned is counted", call="apps.monitoring.steps:count_cleaning", weight=1)
+COUNT_FEATURES = Step("count", "New feature rows are counted", call="apps.monitoring.steps:count_features", weight=1)
+COMPARE = Step(
+    "compare", "The candidate is compared with what serves", call="apps.monitoring.steps:compare_with_serving", weight=1
+)
+MONITOR = Step("monitor", "Model, data and platform are looked at", call="apps.monitoring.steps:check", weight=1)
 SHOW = Step("show", "Patients' records and online windows", call="apps.ingestion.steps:show", weight=3)
 
 JOBS: dict[str, Job] = {
@@ -93,30 +99,53 @@ JOBS: dict[str, Job] = {
             "clean",
             "Clean",
             "Cleans what has newly arrived in bronze: units, versions, limits, quarantine.",
-            (CLEAN, QUARANTINE),
+            (CLEAN, COUNT_CLEAN, QUARANTINE),
             needs_trial=False,
         ),
         Job(
             "clean_again",
             "Clean again",
             "Judges every message of chosen days once more, quarantined ones among them.",
-            (CLEAN_AGAIN, QUARANTINE),
+            (CLEAN_AGAIN, COUNT_CLEAN, QUARANTINE),
             needs_trial=False,
         ),
-        Job("features", "Features", "Builds the features and labels of every patient-day of a trial.", (FEATURES, LABELS)),
-        Job("train", "Training", "Trains, evaluates and registers a candidate.", (TRAIN, REGISTER)),
+        Job(
+            "features",
+            "Features",
+            "Builds the features and labels of every patient-day of a trial.",
+            (FEATURES, COUNT_FEATURES, LABELS),
+        ),
+        Job(
+            "train",
+            "Training",
+            "Trains, evaluates and registers a candidate, and compares it with what serves.",
+            (TRAIN, REGISTER, COMPARE),
+        ),
         Job(
             "pipeline",
             "Whole pipeline",
-            "From bronze to a registered candidate.",
-            (CLEAN, QUARANTINE, FEATURES, LABELS, TRAIN, REGISTER),
+            "From bronze to a registered candidate, compared with what serves.",
+            (CLEAN, COUNT_CLEAN, QUARANTINE, FEATURES, COUNT_FEATURES, LABELS, TRAIN, REGISTER, COMPARE),
         ),
         Job(
             "study",
             "Imported study",
             "From bronze to the predictions of a finished trial.",
-            (CLEAN, QUARANTINE, FEATURES, LABELS, TRAIN, REGISTER, SIGN_DEMO, SHOW, PREDICT_DAYS),
+            (
+                CLEAN,
+                COUNT_CLEAN,
+                QUARANTINE,
+                FEATURES,
+                COUNT_FEATURES,
+                LABELS,
+                TRAIN,
+                REGISTER,
+                SIGN_DEMO,
+                SHOW,
+                PREDICT_DAYS,
+            ),
         ),
+        Job("monitor", "Monitoring", "Looks whether the model is still right and the data are still as in training.", (MONITOR,)),
         Job("predict_days", "Predictions of a finished trial", "One prediction a patient-day.", (PREDICT_DAYS,)),
     )
 }  # fmt: skip

@@ -181,6 +181,7 @@ STEPS = (
     Step("model", "a model is trained, evaluated and registered", _train),
     Step("signatures", "two demo approvers sign (a demonstration, marked as such)", _sign),
     Step("days", "the past days' predictions", _job("predict_days", last_days=14)),
+    Step("look", "a first look whether the model is right", _job("monitor")),
 )
 
 
