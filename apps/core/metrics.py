@@ -70,7 +70,7 @@ def _make(name: str, kind: str) -> Any:
             if kind == "counter":
                 _made[name] = Counter(name, row.help, row.labels)
             elif kind == "gauge":
-                _made[name] = Gauge(name, row.help, row.labels, multiprocess_mode=row.across)  # type: ignore[arg-type]
+                _made[name] = Gauge(name, row.help, row.labels, multiprocess_mode=row.across)
             else:
                 _made[name] = Histogram(name, row.help, row.labels, buckets=row.buckets)
         return _made[name]
@@ -93,7 +93,7 @@ def page(*, state: bool) -> bytes:
     found += [*_aliases(found), *_components(found)]
     if state:
         found += _state()
-    return generate_latest(_Drawn(found))  # type: ignore[arg-type]
+    return generate_latest(_Drawn(found))
 
 
 def families() -> list[Metric]:

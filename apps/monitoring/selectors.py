@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db.models import Q
 
@@ -35,7 +36,7 @@ def last_check(trial_id: str) -> Check | None:
     return found
 
 
-def checks_before(trial_id: str, version_id: object, at: datetime, most: int = 1) -> list[Check]:
+def checks_before(trial_id: str, version_id: UUID, at: datetime, most: int = 1) -> list[Check]:
     """Earlier checks of the same version, newest first, each at least APART from the one after it."""
     found: list[Check] = []
     limit = at - APART
@@ -80,3 +81,8 @@ def retrainings(trial_id: str, most: int = 10) -> list[JobRun]:
     """The newest runs that trained, or train, a model of the trial."""
     jobs = [name for name in JOBS if trains(name)]
     return list(JobRun.objects.filter(trial_id=trial_id, job__in=jobs).defer("log").order_by("-created_at")[:most])
+
+
+def run_of(context_run: object) -> JobRun | None:
+    """The run that a step belongs to, by its identifier; None outside one."""
+    return JobRun.objects.filter(pk=str(context_run)).first() if context_run else None

@@ -184,6 +184,12 @@ def _actor(by: User | ApiKey | Actor, trial_id: str) -> Actor:
     if isinstance(by, ApiKey):
         if str(by.trial_id) != trial_id or "retrain" not in by.scopes:
             raise Forbidden("This key may not start a retraining of that trial.", code="not_permitted")
+        if by.sites:
+            raise Forbidden(
+                "This key is limited to some sites, and a retraining is of the whole trial.",
+                cure="Use a key for all sites.",
+                code="not_permitted",
+            )
         return Actor.key(by)
     check_permission(by, "run_job", trial=trial_id)
     return Actor.person(by)

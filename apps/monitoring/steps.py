@@ -52,7 +52,7 @@ def check(context: dict[str, Any], report: Report) -> dict[str, Any]:
     study_now = at if profile.replay_time is None else datetime.fromtimestamp(profile.replay_time, UTC)
     serving = registry.serving(trial_id)
     version = serving.version if serving is not None else None
-    run = JobRun.objects.filter(pk=context.get("job_run")).first()
+    run = selectors.run_of(context.get("job_run"))
     before = selectors.last_check(trial_id)
     report("errors, delay and lag of the running platform", 0, 3)
     numbers = operations(trial_id, at, before.counters if before is not None else {})
@@ -176,7 +176,7 @@ def compare_with_serving(context: dict[str, Any], report: Report) -> dict[str, A
         sentence = f"Not compared: {error}"
         report(sentence, 1, 1)
         return {"comparison": sentence, "comparison_outcome": "not compared"}
-    run = JobRun.objects.filter(pk=context.get("job_run")).first()
+    run = selectors.run_of(context.get("job_run"))
     services.record_comparison(
         by=MONITOR, candidate=candidate, serving=serving.version, found=found, rows=rows, run=run
     )
