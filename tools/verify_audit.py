@@ -1,0 +1,600 @@
+"""Verifies an export of the audit trail, or the receipt of one record, on any machine with Python 3.9 or newer.
+
+    python verify_audit.py EXPORT [--key KEY] [--checkpoint NOTE ...]
+
+EXPORT is the zip, the folder it was unpacked into, or a receipt (.json). It prints what holds, or names every record that
+was edited, deleted, inserted, moved or cut, and ends with status 0 (all holds), 1 (refused) or 2 (cannot be read).
+
+One file, the standard library alone, and an implementation of its own of everything: canonical text, Merkle tree, signed
+notes, Ed25519. That is deliberate: a verifier that shared code with what wrote the export would repeat its faults, and a
+stranger should have to trust, and read, nothing else. The platform's tests compare the two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import bisect
+import csv
+import hashlib
+import io
+import json
+import sys
+import zipfile
+import zlib
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import IO
+
+KEY_NAME = "clinical-portal/audit"
+EXPORT_HEAD = "clinical-portal/audit-export"
+FILES = ("events.jsonl", "events.csv", "leaves.txt", "tree.bin", "checkpoints.jsonl", "public_key.txt", "README.txt")
+COLUMNS = (
+    "seq", "id", "at", "actor", "actor_type", "action", "object_type", "object_id", "trial", "before", "after", "reason",
+    "correlation_id",
+)  # fmt: skip
+SHOWN = 50
+TOLERANCE = timedelta(minutes=30)  # a transaction may stay open so long between its record and its place
+
+
+class Unreadable(Exception):
+    """What was given is no export at all."""
+
+
+# --- Ed25519, verification only (RFC 8032, section 5.1) -------------------------------------------------------------
+P = 2**255 - 19
+L = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+SQRT_M1 = pow(2, (P - 1) // 4, P)
+
+
+def _add(one, other):
+    """The sum of two points in extended coordinates (X, Y, Z, T)."""
+    a = (one[1] - one[0]) * (other[1] - other[0]) % P
+    b = (one[1] + one[0]) * (other[1] + other[0]) % P
+    c, d = 2 * one[3] * other[3] * D % P, 2 * one[2] * other[2] % P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return e * f % P, g * h % P, f * g % P, e * h % P
+
+
+def _times(scalar, point):
+    total = (0, 1, 1, 0)
+    while scalar:
+        if scalar & 1:
+            total = _add(total, point)
+        point = _add(point, point)
+        scalar >>= 1
+    return total
+
+
+def _point(data):
+    """The point of 32 bytes, or None where they are none in canonical form."""
+    y = int.from_bytes(data, "little")
+    sign, y = y >> 255, y & (2**255 - 1)
+    if y >= P:
+        return None
+    square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if x * x % P != square:
+        x = x * SQRT_M1 % P
+    if x * x % P != square or (x == 0 and sign):
+        return None
+    if x & 1 != sign:
+        x = P - x
+    return x, y, 1, x * y % P
+
+
+BASE = _point((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
+
+
+def ed25519_verify(key: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether the 64 bytes are the signature of the message by the key of 32 bytes."""
+    if len(key) != 32 or len(signature) != 64:
+        return False
+    public, r = _point(key), _point(signature[:32])
+    s = int.from_bytes(signature[32:], "little")
+    if public is None or r is None or s >= L:
+        return False
+    k = int.from_bytes(hashlib.sha512(signature[:32] + key + message).digest(), "little") % L
+    left, right = _times(s, BASE), _add(r, _times(k, public))
+    return (left[0] * right[2] - right[0] * left[2]) % P == 0 and (left[1] * right[2] - right[1] * left[2]) % P == 0
+
+
+# --- the Merkle tree (RFC 6962, section 2.1) ------------------------------------------------------------------------
+def sha256(*parts: bytes) -> bytes:
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+class Tree:
+    """A tree that grows leaf by leaf; ``peaks``: (leaves below, hash), the largest first."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.peaks: list[tuple[int, bytes]] = []
+
+    def add(self, leaf: bytes) -> list[bytes]:
+        """Add a leaf hash; returns the nodes it completes, from below."""
+        self.size += 1
+        self.peaks.append((1, leaf))
+        made = []
+        while len(self.peaks) > 1 and self.peaks[-1][0] == self.peaks[-2][0]:
+            (count, right), (_, left) = self.peaks.pop(), self.peaks.pop()
+            made.append(sha256(b"\x01", left, right))
+            self.peaks.append((2 * count, made[-1]))
+        return made
+
+    def root(self) -> bytes:
+        if not self.peaks:
+            return sha256()
+        digest = self.peaks[-1][1]
+        for _, left in reversed(self.peaks[:-1]):
+            digest = sha256(b"\x01", left, digest)
+        return digest
+
+
+def root_by_path(leaf: bytes, place: int, size: int, path: list[bytes]) -> bytes | None:
+    """The root to which an inclusion proof leads (nearest hash first), or None where it has not the right length."""
+    if size == 1:
+        return leaf if not path else None
+    if not path or not 0 <= place < size:
+        return None
+    left = 1
+    while left * 2 < size:
+        left *= 2
+    if place < left:
+        below = root_by_path(leaf, place, left, path[:-1])
+        return None if below is None else sha256(b"\x01", below, path[-1])
+    below = root_by_path(leaf, place - left, size - left, path[:-1])
+    return None if below is None else sha256(b"\x01", path[-1], below)
+
+
+# --- signed notes (C2SP signed-note and tlog-checkpoint) ------------------------------------------------------------
+def read_key(text: str) -> bytes:
+    """The 32 bytes of a published key: name + key id + base64(0x01, key)."""
+    try:
+        name, key_id, code = text.strip().split("+", 2)
+        raw = base64.b64decode(code, validate=True)
+    except ValueError as error:
+        raise Unreadable("The key is not of the form name+id+base64.") from error
+    if len(raw) != 33 or raw[0] != 1 or sha256(name.encode(), b"\n", raw)[:4].hex() != key_id:
+        raise Unreadable("The key does not fit its own id: it was copied badly, or changed.")
+    return raw[1:]
+
+
+def open_note(note: str, key: bytes) -> str | None:
+    """The signed text of a note, or None unless the key signed it."""
+    text, gap, signatures = note.partition("\n\n")
+    if not gap:
+        return None
+    text += "\n"
+    for line in signatures.splitlines():
+        name, _, code = line.removeprefix("\u2014 ").rpartition(" ")
+        try:
+            signature = base64.b64decode(code, validate=True)
+        except ValueError:
+            continue
+        if name == KEY_NAME and ed25519_verify(key, signature[4:], text.encode()):
+            return text
+    return None
+
+
+def read_checkpoint(note: str, key: bytes) -> tuple[str, int, bytes, str] | None:
+    """Origin, size, root and time of a checkpoint that the key signed, or None."""
+    text = open_note(note, key)
+    lines = (text or "").split("\n")
+    if len(lines) != 5 or lines[0] == EXPORT_HEAD or not lines[1].isdigit():
+        return None
+    root = base64.b64decode(lines[2])
+    return (lines[0], int(lines[1]), root, lines[3]) if len(root) == 32 else None
+
+
+def canonical(value: object) -> bytes:
+    """The text that is hashed: keys sorted, no spaces, UTF-8."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+# --- the export -----------------------------------------------------------------------------------------------------
+class Export:
+    """The files of a zip or a folder."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self.root = path if path.is_dir() else zipfile.Path(zipfile.ZipFile(path))
+        except (OSError, zipfile.BadZipFile) as error:
+            raise Unreadable(f"{path} cannot be opened: {error}.") from error
+        listed = [one.name for one in path.iterdir()] if path.is_dir() else self.root.root.namelist()
+        self.names = set(listed)
+        self.twice = sorted({name for name in listed if listed.count(name) > 1})
+
+    def open(self, name: str) -> IO[bytes]:
+        return (self.root / name).open("rb")
+
+    def data(self, name: str) -> bytes:
+        with self.open(name) as data:
+            return data.read()
+
+    def lines(self, name: str) -> Iterator[bytes]:
+        with self.open(name) as data:
+            yield from (line.rstrip(b"\n") for line in data)
+
+
+class Verifier:
+    """Collects what holds and what does not."""
+
+    def __init__(self, export: Export, key: bytes, outside: list[str]) -> None:
+        self.export, self.key, self.outside = export, key, outside
+        self.holds, self.problems, self.remarks = [], [], []
+        self.origin = ""
+        self.ids: dict[int, str] = {}
+
+    def wrong(self, sentence: str) -> None:
+        if sentence not in self.problems:
+            self.problems.append(sentence)
+
+    def name(self, seq: int) -> str:
+        return f"record {seq} ({self.ids[seq]})" if seq in self.ids else f"record {seq}"
+
+    def run(self) -> None:
+        for name in self.export.twice:
+            self.wrong(f"{name} is in the zip twice.")
+        manifest = self.manifest()
+        for name in sorted(set(FILES) - self.export.names):
+            self.wrong(f"{name} is missing.")
+        trusted = self.checkpoints(manifest)
+        if manifest:
+            trusted.append((manifest["size"], bytes.fromhex(manifest["root"]), "the signed manifest"))
+        if not trusted:
+            return self.wrong("No signature in this export is the key's: nothing in it is proven.")
+        size = int(manifest["size"]) if manifest else max(one[0] for one in trusted)
+        trusted += self.from_outside(manifest, size)
+        leaves = self.tree(size, [one for one in trusted if one[0] <= size])
+        scope = self.scope(manifest, size)
+        whole = self.events(leaves, scope)
+        self.spreadsheet(whole, scope)
+        if manifest:
+            self.digests(manifest)
+
+    def manifest(self) -> dict | None:
+        """The manifest, where it is what was signed; ``size`` as a number."""
+        if not {"manifest.json", "manifest.note"} <= self.export.names:
+            self.wrong("The signed manifest (manifest.json, manifest.note) is missing.")
+            return None
+        data = self.export.data("manifest.json")
+        text = open_note(self.export.data("manifest.note").decode("utf-8", "replace"), self.key)
+        lines = (text or "").split("\n")
+        if len(lines) != 4 or lines[0] != EXPORT_HEAD:
+            self.wrong("manifest.note was not signed by the key.")
+            return None
+        if hashlib.sha256(data).hexdigest() != lines[2]:
+            self.wrong("manifest.json was changed after it was signed.")
+            return None
+        manifest = json.loads(data)
+        manifest["size"] = int(manifest["size"])
+        what = f"trial {manifest['trial']}" if manifest["trial"] else "everything"
+        made = f"made {manifest['made_at']} by {manifest['made_by']}"
+        self.holds.append(f"The manifest is signed: {manifest['records']} records of {what}, {made}.")
+        return manifest
+
+    def checkpoints(self, manifest: dict | None) -> list[tuple[int, bytes, str]]:
+        found, origins, before = [], set(), ""
+        if "checkpoints.jsonl" not in self.export.names:
+            return found
+        for line, told in enumerate(self.export.lines("checkpoints.jsonl"), 1):
+            try:
+                read = read_checkpoint(json.loads(told)["note"], self.key)
+            except (ValueError, KeyError, TypeError):
+                read = None
+            if read is None:
+                self.wrong(f"checkpoints.jsonl: the note in line {line} was not signed by the key.")
+                continue
+            origin, size, root, at = read
+            origins.add(origin)
+            if found and (size <= found[-1][0] or at < before):
+                self.wrong(f"checkpoints.jsonl: the checkpoint in line {line} stands in the wrong place.")
+            before = at
+            found.append((size, root, f"the checkpoint of {size} records signed at {at}"))
+        if manifest and (not found or found[-1][0] != manifest["size"]):
+            self.wrong(f"checkpoints.jsonl: the newest checkpoint, of {manifest['size']} records, is missing.")
+        if len(origins | ({manifest["origin"]} if manifest else set())) > 1:
+            self.wrong("checkpoints.jsonl holds checkpoints of another log.")
+        self.origin = manifest["origin"] if manifest else next(iter(origins), "")
+        if found:
+            self.holds.append(f"{len(found)} checkpoints are signed by the key, the newest at {before}.")
+        return found
+
+    def from_outside(self, manifest: dict | None, size: int) -> list[tuple[int, bytes, str]]:
+        found = []
+        for note in self.outside:
+            read = read_checkpoint(note, self.key)
+            if read is None:
+                self.wrong("The checkpoint given with --checkpoint was not signed by the key.")
+                continue
+            origin, known, root, at = read
+            if origin != self.origin:
+                self.wrong(f"The checkpoint given is of log {origin}, the export of {self.origin}: one was broken off.")
+            elif known > size:
+                older = " (or the export is older: it is whole as it was signed)" if manifest else ""
+                self.wrong(f"The records {size} to {known - 1} were cut off: {known} had been signed at {at}{older}.")
+            else:
+                found.append((known, root, f"the checkpoint kept elsewhere ({known} records, {at})"))
+        return found
+
+    def tree(self, size: int, trusted: list[tuple[int, bytes, str]]) -> list[bytes]:
+        """The leaf hashes that the signed root covers, from whichever of the two lists still gives it."""
+        told = self.read_leaves()
+        listed = [one[0] for one in told]
+        stored, nodes_wrong = self.read_tree()
+        fit, other = self.fits(listed, size, trusted), self.fits(stored, size, trusted)
+        leaves, source = (listed, "leaves.txt") if fit >= other else (stored, "tree.bin")
+        reached, whole, first = max(fit, other)
+        if whole:
+            self.holds.append(f"{size} leaves have the signed root, and that of every checkpoint on the way.")
+        else:
+            self.wrong(f"{source}: the records {reached} to {first - 1} are not those that were signed.")
+        named = {leaf: name for leaf, _, name in told if name}
+        if len(told) == size:  # an edited line still says whose it is, if the others stand in step
+            named = {**{leaf: one[2] for leaf, one in zip(leaves, told) if one[2]}, **named}  # noqa: B905
+        self.ids = {seq: named[leaf] for seq, leaf in enumerate(leaves[:size]) if leaf in named}
+        if source == "leaves.txt" and stored[:size] != leaves[:size]:
+            self.align("tree.bin", [(one, seq, "") for seq, one in enumerate(stored)], leaves[:size], list(range(size)))
+        elif nodes_wrong or len(stored) > size:
+            self.wrong(nodes_wrong or f"tree.bin: {len(stored) - size} leaves were inserted at its end.")
+        if [one[:2] for one in told] != [(leaf, seq) for seq, leaf in enumerate(leaves[:size])]:
+            self.align("leaves.txt", told, leaves[:size], list(range(size)))
+        return leaves[:size]
+
+    def read_leaves(self) -> list[tuple[bytes, int, str]]:
+        """Hash, place and id of every line of leaves.txt."""
+        told = []
+        for line in self.export.lines("leaves.txt") if "leaves.txt" in self.export.names else ():
+            seq, digest, name = (*line.decode("utf-8", "replace").split(" "), "", "", "")[:3]
+            hexadecimal = len(digest) == 64 and not set(digest) - set("0123456789abcdef")
+            told.append((bytes.fromhex(digest) if hexadecimal else b"", number(seq), "" if name == "-" else name))
+        return told
+
+    def read_tree(self) -> tuple[list[bytes], str]:
+        """The leaves of tree.bin, and what is wrong with its inner nodes."""
+        leaves: list[bytes] = []
+        if "tree.bin" not in self.export.names:
+            return leaves, ""
+        data = self.export.data("tree.bin")
+        grown, wrong, at = Tree(), "", 0
+        while at + 32 <= len(data):
+            leaves.append(data[at : at + 32])
+            at += 32
+            for node in grown.add(leaves[-1]):
+                if data[at : at + 32] != node and not wrong:
+                    wrong = f"tree.bin: a node above record {len(leaves) - 1} is not the hash of what stands below it."
+                at += 32
+        return leaves, wrong or ("tree.bin ends in the middle of a node." if at != len(data) else "")
+
+    @staticmethod
+    def fits(leaves: list[bytes], size: int, trusted: list[tuple[int, bytes, str]]) -> tuple[int, bool, int]:
+        """(up to which size signed roots fit, whether all do, the first that does not)."""
+        wanted: dict[int, set[bytes]] = {}
+        for known, root, _ in trusted:
+            wanted.setdefault(known, set()).add(root)
+        grown, reached = Tree(), 0
+        for leaf in [*leaves[:size], None]:
+            if grown.size in wanted:
+                if wanted[grown.size] != {grown.root()}:
+                    return reached, False, grown.size
+                reached = grown.size
+            if leaf is not None:
+                grown.add(leaf)
+        missing = [known for known in wanted if known > grown.size]
+        return reached, not missing, min(missing, default=size)
+
+    def scope(self, manifest: dict | None, size: int) -> list[int]:
+        """The places of the records that belong into the export."""
+        if manifest is None:
+            return sorted(seq for seq in self.ids if seq < size) or list(range(size))
+        bits = zlib.decompress(base64.b64decode(manifest["in_scope"]))
+        return [seq for seq in range(size) if bits[seq // 8] >> seq % 8 & 1]
+
+    def events(self, leaves: list[bytes], scope: list[int]) -> bool:
+        """Whether every record is what was sealed; names those that are not."""
+        if "events.jsonl" not in self.export.names:
+            return False
+        entries, newest, clean = [], None, True
+        for number, line in enumerate(self.export.lines("events.jsonl")):
+            leaf, seq, name = self.record(line)
+            entries.append((leaf, seq, name))
+            wanted = scope[number] if number < len(scope) else -1
+            clean = clean and seq == wanted and 0 <= seq < len(leaves) and leaf == leaves[seq]
+            if name and clean:
+                if self.ids.setdefault(seq, name) != name:
+                    self.wrong(f"leaves.txt: record {seq} has the id {self.ids[seq]}, but its content says {name}.")
+                    self.ids[seq] = name
+                newest = self.moment(line, seq, newest)
+        if clean and len(entries) == len(scope):
+            self.holds.append(f"{len(entries)} records give their sealed hashes, in order, none missing, none added.")
+            return True
+        self.align("events.jsonl", entries, leaves, scope)
+        return False
+
+    def record(self, line: bytes) -> tuple[bytes, int, str]:
+        """The leaf hash that a line's content gives (empty where it is not what the platform writes), seq and id."""
+        try:
+            told = json.loads(line)
+            seq, event = told["seq"], told["event"]
+            leaf = sha256(b"\x00", canonical(event))
+            stated, name = number(seq), str(event["id"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return b"", -1, ""
+        # the same record written otherwise (another order, a name twice) could be read otherwise by another program
+        intact = canonical(told) == line and told["leaf"] == leaf.hex() and set(told) == {"seq", "leaf", "event"}
+        return (leaf if intact else b""), stated, name
+
+    def moment(self, line: bytes, seq: int, newest: datetime | None) -> datetime | None:
+        at = datetime.fromisoformat(json.loads(line)["event"]["at"][:26])
+        if newest is not None and at < newest - TOLERANCE:
+            self.remarks.append(f"{self.name(seq)} is dated {at}, before records sealed earlier: a clock set back?")
+        return at if newest is None else max(at, newest)
+
+    def align(self, file: str, entries: list[tuple[bytes, int, str]], leaves: list[bytes], scope: list[int]) -> None:
+        """Say how entries (hash, stated place, id) differ from the leaves in scope: edited, deleted, inserted, moved, cut."""
+        places = {leaves[seq]: seq for seq in scope if seq < len(leaves)}
+        absent, true = set(scope), []
+        for leaf, _, name in entries:
+            seq = places.get(leaf, -1)
+            if name and seq >= 0:
+                self.ids[seq] = name
+            true.append(seq if seq in absent else (-2 if seq >= 0 else -1))
+            absent.discard(seq)
+        kept = in_order([seq for seq in true if seq >= 0])
+        renumbered, before = [], -1
+        for line, ((leaf, stated, name), seq) in enumerate(zip(entries, true), 1):  # noqa: B905
+            if seq >= 0:
+                if seq not in kept:
+                    self.wrong(f"{file}: {self.name(seq)} was moved: it stands in line {line}.")
+                elif stated != seq:
+                    renumbered.append((seq, stated))
+                before = max(before, seq)
+                continue
+            if seq == -2:
+                self.wrong(f"{file}: line {line} was inserted: it repeats {self.name(places[leaf])}.")
+                continue
+            named = next((one for one in absent if name and self.ids.get(one) == name), -1)
+            next_one = next(iter(scope[bisect.bisect_right(scope, before) :]), -1)
+            guess = stated if stated in absent else named if named >= 0 else next_one
+            if guess in absent and (stated == guess or named == guess or stated == -1):
+                absent.discard(guess)
+                before = max(before, guess)
+                self.wrong(f"{file}: {self.name(guess)} was edited (line {line}).")
+            else:
+                says = f" as record {stated}{f' ({name})' if name else ''}" if stated >= 0 else ""
+                self.wrong(f"{file}: line {line} was inserted after record {before}{says}: it was never sealed.")
+        if renumbered:
+            seq, stated = renumbered[0]
+            others = f", and so were {len(renumbered) - 1} more" if len(renumbered) > 1 else ""
+            self.wrong(f"{file}: {self.name(seq)} was given the number {stated}{others}.")
+        missing = sorted(absent)
+        if missing and missing == scope[-len(missing) :]:
+            last = f" to {self.name(missing[-1])}" if len(missing) > 1 else ""
+            self.wrong(f"{file}: the end was cut off: {self.name(missing[0])}{last} deleted.")
+        else:
+            for seq in missing:
+                self.wrong(f"{file}: {self.name(seq)} was deleted.")
+
+    def spreadsheet(self, whole: bool, scope: list[int]) -> None:
+        """events.csv against events.jsonl, cell by cell."""
+        if not whole or "events.csv" not in self.export.names:
+            return
+        csv.field_size_limit(1 << 30)
+        with io.TextIOWrapper(self.export.open("events.csv"), "utf-8", errors="replace", newline="") as data:
+            rows = list(csv.reader(data))
+        if tuple(rows[0] if rows else ()) != COLUMNS:
+            self.wrong("events.csv: its heading was changed.")
+        wanted = []
+        for line in self.export.lines("events.jsonl"):
+            told = json.loads(line)
+            wanted.append(sha256("\x1f".join(csv_row(told["seq"], told["event"])).encode()))
+        entries = [(sha256("\x1f".join(row).encode()), number(row[0] if row else ""), "") for row in rows[1:]]
+        if [one[0] for one in entries] != wanted:
+            leaves = [b""] * (max(scope, default=-1) + 1)
+            for seq, digest in zip(scope, wanted):  # noqa: B905 - Python 3.9
+                leaves[seq] = digest
+            self.align("events.csv", entries, leaves, scope)
+
+    def digests(self, manifest: dict) -> None:
+        for name in sorted(self.export.names - set(manifest["files"]) - {"manifest.json", "manifest.note"}):
+            self.wrong(f"{name} does not belong to the export: the manifest does not know it.")
+        for name, facts in manifest["files"].items():
+            if name in self.export.names:
+                digest = hashlib.sha256()
+                with self.export.open(name) as data:
+                    while chunk := data.read(1 << 20):
+                        digest.update(chunk)
+                if digest.hexdigest() != facts["sha256"]:
+                    self.wrong(f"{name} is not the file that was signed.")
+
+
+def csv_row(seq: str, event: dict) -> list[str]:
+    """A record as the cells of events.csv: nested values as JSON, an apostrophe before what would be a formula."""
+    cells = []
+    for value in (seq, *(event[name] for name in COLUMNS[1:])):
+        text = "" if value is None else value if isinstance(value, str) else canonical(value).decode()
+        cells.append(f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text)
+    return cells
+
+
+def in_order(places: list[int]) -> set[int]:
+    """A longest part of the list that ascends: what is not in it was moved."""
+    tails, where, back = [], [], {}
+    for place in places:
+        at = bisect.bisect_left(tails, place)
+        back[place] = where[at - 1] if at else -1
+        tails[at : at + 1] = [place]
+        where[at : at + 1] = [place]
+    kept, place = set(), where[-1] if where else -1
+    while place >= 0:
+        kept.add(place)
+        place = back[place]
+    return kept
+
+
+def number(text: object) -> int:
+    """The number of ASCII digits, or -1."""
+    return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 16 else -1
+
+
+# --- the program ----------------------------------------------------------------------------------------------------
+def verify_receipt(receipt: dict, key: bytes) -> list[str]:
+    """Problems of one record's receipt."""
+    read = read_checkpoint(receipt["checkpoint"], key)
+    if read is None:
+        return ["The receipt's checkpoint was not signed by the key."]
+    leaf = sha256(b"\x00", canonical(receipt["event"]))
+    root = root_by_path(leaf, int(receipt["seq"]), read[1], [bytes.fromhex(one) for one in receipt["proof"]])
+    if root != read[2]:
+        return [f"Record {receipt['seq']} ({receipt['event']['id']}) is not what was sealed and signed."]
+    return []
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the status to end with."""
+    parser = argparse.ArgumentParser(description="Verify an export of the audit trail, offline.")
+    parser.add_argument("export", type=Path, help="the zip, its folder, or a receipt (.json)")
+    parser.add_argument("--key", help="the operator's public key, or a file with it (else the export's own)")
+    parser.add_argument("--checkpoint", action="append", default=[], type=Path, help="a signed note kept elsewhere")
+    options = parser.parse_args(arguments)
+    try:
+        return verify(options.export, options.key, [path.read_text("utf-8") for path in options.checkpoint])
+    except (Unreadable, OSError, KeyError, zipfile.BadZipFile, zlib.error, ValueError) as error:
+        print(f"refused: it cannot be read: {error}")
+        return 2
+
+
+def verify(path: Path, key_text: str | None, outside: list[str]) -> int:
+    """Print the verdict; returns the status to end with."""
+    receipt = json.loads(path.read_text("utf-8")) if path.suffix == ".json" else None
+    export = None if receipt else Export(path)
+    if key_text is None:
+        own = receipt["public_key"] if receipt else export.data("public_key.txt").decode()
+    key = read_key(Path(key_text).read_text("utf-8") if key_text and Path(key_text).is_file() else key_text or own)
+    if receipt:
+        problems, remarks = verify_receipt(receipt, key), []
+        holds = [] if problems else [f"Record {receipt['seq']} was sealed and signed."]
+    else:
+        verifier = Verifier(export, key, outside)
+        verifier.run()
+        problems, holds, remarks = verifier.problems, verifier.holds, verifier.remarks
+    for line in holds:
+        print(f"holds:   {line}")
+    for line in remarks[:SHOWN]:
+        print(f"note:    {line}")
+    for line in problems[:SHOWN]:
+        print(f"refused: {line}")
+    if len(problems) > SHOWN:
+        print(f"refused: and {len(problems) - SHOWN} more.")
+    print(f"key:     {hashlib.sha256(key).hexdigest()} (SHA-256)")
+    if key_text is None:
+        print("         It came with what it is to prove: compare it with the fingerprint the operator publishes.")
+    print("REFUSED" if problems else "VERIFIED")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
