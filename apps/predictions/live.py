@@ -26,7 +26,7 @@ from apps.ingestion.window import Due, WindowStore
 from apps.predictions import push, services
 from apps.predictions.answering import Question, answer
 from apps.predictions.lost import mark_lost
-from apps.predictions.metrics import LIVE_DELAY, LIVE_LAG, LIVE_PREDICTIONS
+from apps.predictions.metrics import COUNT, LIVE_DELAY, LIVE_LAG, LIVE_PREDICTIONS
 from apps.predictions.serving import Serving, current
 from ml.facts import Facts
 from ml.window import NEVER, Window
@@ -186,6 +186,8 @@ class LiveLoop:
             log.error("predictions_wait", error=str(error), patients=len(patients))
             close_old_connections()
             return 0
+        for row in rows:
+            COUNT.labels(source="live", level=row.level).inc()
         push.scored(trial, [question.patient for question in questions])
         self._done(due)
         log.info("predicted", trial=trial, patients=len(rows), model=serving.label)
