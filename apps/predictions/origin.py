@@ -22,6 +22,7 @@ from ml.scoring import BundleError, fingerprint
 from ml.training.source import features_manifest
 
 State = Literal["good", "open", "bad"]
+EXPERIMENT = "Experiment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ def run(prediction: Prediction) -> Link:
     tags = found["tags"]
     facts += (
         ("Status", str(found["status"]).lower()),
+        (EXPERIMENT, found["experiment"]),
         ("Data version by its tags", tags.get("data_version", "")),
         ("Code by its tags", tags.get("git_commit_hash", "")),
     )

@@ -31,17 +31,19 @@ from apps.ingestion.window import window_store
 from apps.patients.demo import seed_trial
 from apps.patients.models import Medication, Patient, Trial
 from apps.pipelines import services as pipelines
-from apps.predictions import push, services, serving
+from apps.predictions import lineage, push, services, serving
 from apps.predictions.answering import Question, answer
 from apps.predictions.models import Prediction
 from apps.predictions.online import gatherer
 from apps.predictions.serving import current
 from ml.contracts import TOPICS, Accepted, validate
 from ml.features import NAMES, from_bytes
+from ml.lake import claims
 from ml.simulation import SimulationConfig, Simulator
 from ml.simulation.config import DAY, HOUR
 from tests.support import people
 from tests.support import serving as support
+from tests.support.history import write_as_they_are
 from tests.support.loops import apart_from_the_browser
 from tests.support.standing import StandingClock, standing
 
@@ -74,7 +76,7 @@ def _house(lake: str, valkey: Any, settings: Any) -> Iterator[None]:
 
 
 def _forget() -> None:
-    for cached in (the_lake, window_store):
+    for cached in (the_lake, window_store, claims._read, lineage._walk):
         cached.cache_clear()
     serving.forget()
 
@@ -91,6 +93,8 @@ def fix_chance(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(f"{place}.get_random_string", _letters(itertools.count()))
     secrets = SimpleNamespace(token_hex=lambda n: "5" * 2 * n, token_urlsafe=lambda _: "k" * 43)
     patch.setattr("apps.accounts.keys.secrets", secrets)
+    objects = itertools.count()
+    patch.setattr("ml.lake.names.uuid", SimpleNamespace(uuid4=lambda: uuid.UUID(int=next(objects))))
 
 
 def _letters(numbers: Iterator[int]) -> Any:
@@ -124,7 +128,9 @@ def history(*, swapped: bool) -> dict[str, list[dict[str, Any]]]:
 
 
 def settle(trial: Trial, lines: dict[str, list[dict[str, Any]]], stands: StandingClock) -> None:
-    """Tables, windows, a model that serves, and predictions of the last days."""
+    """Bronze, tables, windows, a model that serves, predictions of the last days, and a replay of each."""
+    for rows in lines.values():
+        write_as_they_are(the_lake(), rows, cut=150)
     store = window_store()
     store.finish()
     applier = Applier(lake=the_lake(), store=store, default_trial=trial.pk)
@@ -142,6 +148,11 @@ def settle(trial: Trial, lines: dict[str, list[dict[str, Any]]], stands: Standin
             answers = answer([question], window.facts, ready)
             services.store(by=people.SYSTEM, answers=answers, serving=ready, source="live")
     stands.moment = NOW
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("apps.predictions.services.time", SimpleNamespace(perf_counter=lambda: 0.0))
+        for prediction in Prediction.objects.order_by("pk"):
+            event = services.replay_one(by=people.SYSTEM, prediction=prediction)
+            assert (event.after or {})["verdict"] == "identical"
     run = pipelines.request(by=people.SYSTEM, job="features", trial_id=trial.pk)
     pipelines.begin(by=people.SYSTEM, run=run)
     pipelines.succeed(by=people.SYSTEM, run=run, outcome={"rows": 54})
@@ -163,6 +174,16 @@ def look(client: Client, seen: Seen) -> None:
         where = ["DEMO", patient.patient_id]
         addresses += [reverse("portal:patient", args=where) + zoom for zoom in ("", "?zoom=all", "?zoom=1d")]
         addresses += [reverse(f"portal:{name}", args=where) for name in ("patient_now", "patient_panels")]
+    for number, prediction in enumerate(Prediction.objects.order_by("pk")):
+        if prediction.source == "live" and number % 3 == 0:
+            where = ["DEMO", prediction.pk]
+            addresses += [reverse("portal:lineage", args=where), reverse("portal:lineage_origin", args=where)]
+            addresses += [reverse("portal:lineage_objects", args=where)]
+            walk = reverse("portal:lineage_walk", args=where)
+            addresses += [f"{walk}?show=all&page={page}" for page in range(1, 6)]
+            addresses += [
+                f"{walk}?feature={name}" for name in ("trial_arm", "study_dose_current", "study_dose_missed_7d")
+            ]
     for address in addresses:
         seen.add(address, client.get(address))
 
@@ -175,6 +196,12 @@ def question(secret: str, seen: Seen) -> None:
         answered = Client().post("/api/v1/predict", body, content_type="application/json", headers=headers)
         assert answered.status_code == 200, answered.content
         seen.add(f"api {patient.patient_id}", answered)
+        for question in ("?page_size=1000&check=true", "?feature=study_dose_current"):
+            walked = Client().get(
+                f"/api/v1/predictions/{answered.json()['prediction_id']}/lineage{question}", headers=headers
+            )
+            assert walked.status_code == 200, walked.content
+            seen.add(f"lineage {patient.patient_id}{question}", walked)
 
 
 def listen(client: Client, seen: Seen) -> None:
@@ -220,7 +247,7 @@ def world(*, swapped: bool) -> dict[str, Seen]:
             name="test",
             owner=owner,
             trial=trial,
-            scopes=("predict",),
+            scopes=("predict", "read"),
             expires_at=stands.now + timedelta(days=9),
         )
         for role, seen in found.items():
@@ -238,6 +265,8 @@ def empty() -> None:
     """No rows, no windows, and every number from its beginning: numbers of rows may stand in a page."""
     _forget()
     window_store().client.flushall()
+    for info in list(the_lake().list("")):
+        the_lake().delete(info.path)
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")
         call_command("flush", verbosity=0, interactive=False)

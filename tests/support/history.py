@@ -42,6 +42,28 @@ def write(lake: Lake, topic: str, lines: Sequence[dict[str, Any]], cut: int = 10
         write_batch(lake, chain, first + start, batch, writer="test", created="2026-03-01T00:00:00Z")
 
 
+def write_as_they_are(lake: Lake, lines: Sequence[dict[str, Any]], cut: int = 1000) -> None:
+    """Claimed bronze of one topic's whole lines, each under the topic id, partition and offset that it names."""
+    first = lines[0]
+    chain = Chain(first["topic"], first["topic_id"], first["partition"])
+    open_epoch(lake, chain.topic, chain.topic_id, opened="2026-03-01T00:00:00Z", partitions=1)
+    start = genesis(lake, chain, 0)
+    for place in range(0, len(lines), cut):
+        batch = [
+            good_line(
+                chain,
+                line["offset"],
+                line["timestamp"],
+                line["key"].encode(),
+                [(name, value.encode()) for name, value in line["headers"].items()],
+                orjson.dumps(line["value"]),
+                line["key"],
+            )
+            for line in lines[place : place + cut]
+        ]
+        start = write_batch(lake, chain, start, batch, writer="test", created="2026-03-01T00:00:00Z").claim.end + 1
+
+
 def iso(seconds: float) -> str:
     return str(np.datetime64(int(seconds), "s")) + "Z"
 

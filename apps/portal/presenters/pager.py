@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +19,11 @@ class Pager:
     next_url: str
 
 
-def page_of(rows: QuerySet[Any], request: HttpRequest, size: int, one: str) -> tuple[list[Any], Pager]:
+def page_of(rows: QuerySet[Any] | Sequence[Any], request: HttpRequest, size: int, one: str) -> tuple[list[Any], Pager]:
     """The rows of the page the address asks for (``page``, from 1), and the pager beneath them."""
     asked = request.GET.get("page", "1")
     number = min(max(1, int(asked)) if asked.isascii() and asked.isdigit() and len(asked) < 8 else 1, 100_000)
-    count = rows.count()
+    count = rows.count() if isinstance(rows, QuerySet) else len(rows)
     number = min(number, max(1, -(-count // size)))
     start = (number - 1) * size
     shown = list(rows[start : start + size])

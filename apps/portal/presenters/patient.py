@@ -76,6 +76,7 @@ class Sources:
     rows: list[SourceRow]
     facts: list[Fact]
     replayable: bool
+    prediction_id: str
 
 
 def head(patient: Patient, viewer: Viewer, first_dose: datetime | None, last: datetime | None) -> Head:
@@ -210,4 +211,6 @@ def sources(prediction: Prediction | None, where: words.ZoneInfo) -> Sources | N
         Fact("Features, SHA-256", prediction.features_sha256[:16] + "…"),
         Fact("Prediction", str(prediction.pk)),
     ]
-    return Sources(rows, facts, prediction.replayable and not hasattr(prediction, "not_replayable"))
+    return Sources(
+        rows, facts, prediction.replayable and not hasattr(prediction, "not_replayable"), str(prediction.pk)
+    )
