@@ -201,7 +201,7 @@ EVENTS: dict[str, EventContract] = {
         EventContract(
             "patient-context",
             "context",
-            "What is known of a patient beside measurements: enrolment, demographics, history, arm, disposition.",
+            "What is known of a patient beside measurements: enrolment, demographics, history, arm, disposition, characteristics.",
             "timestamp",
             ("kind", "term"),
             (
@@ -212,7 +212,7 @@ EVENTS: dict[str, EventContract] = {
                     "text",
                     "Which part of the context this record is.",
                     required=True,
-                    choices=("enrolment", "demographics", "history", "arm", "disposition"),
+                    choices=("enrolment", "demographics", "history", "arm", "disposition", "characteristic"),
                 ),
                 Column(
                     "age",
@@ -227,7 +227,7 @@ EVENTS: dict[str, EventContract] = {
                 Column("sex", "text", "demographics.", choices=("F", "M", "U"), blinding="personal"),
                 Column("race", "text", "demographics.", nullable=True, blinding="personal"),
                 Column("ethnicity", "text", "demographics.", nullable=True, blinding="personal"),
-                Column("term", "text", "history: the condition. disposition: as reported."),
+                Column("term", "text", "history: the condition. disposition: as reported. characteristic: its name and value."),
                 Column("arm_code", "text", "arm: code of the arm.", max_length=40, blinding="arm"),
                 Column("arm_name", "text", "arm: its name.", blinding="arm"),
                 Column("treated", "flag", "arm: false for a subject never randomised or treated."),

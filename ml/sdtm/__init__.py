@@ -1,8 +1,20 @@
-"""A finished study's SDTM package → the platform's own events. Pure: files in, events and refusals out."""
+"""A finished study's SDTM package → the platform's own events. Pure: files in; events, refusals, notes and accounts out."""
 
 from ml.sdtm.package import Account, NotAPackage, Package, read_package
-from ml.sdtm.rows import Event, Refusal
-from ml.sdtm.rules import RULES
+from ml.sdtm.rows import Event, Note, Refusal
+from ml.sdtm.rules import NOTES, RULES, Rule
 from ml.sdtm.xpt import UnreadableFile
 
-__all__ = ["RULES", "Account", "Event", "NotAPackage", "Package", "Refusal", "UnreadableFile", "read_package"]
+__all__ = [
+    "NOTES",
+    "RULES",
+    "Account",
+    "Event",
+    "NotAPackage",
+    "Note",
+    "Package",
+    "Refusal",
+    "Rule",
+    "UnreadableFile",
+    "read_package",
+]

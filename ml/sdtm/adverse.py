@@ -2,25 +2,54 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ml.sdtm.dates import end_of, iso, start_of
-from ml.sdtm.rows import Refused, Study, date
+from ml.sdtm.rows import Refused, Study, occurred
 from ml.sdtm.xpt import Row
 
-GRADE: dict[str, int] = {"MILD": 1, "MODERATE": 2, "SEVERE": 3}
+GRADE: dict[str, int] = {
+    "MILD": 1,
+    "MODERATE": 2,
+    "SEVERE": 3,
+    "LIFE THREATENING": 4,
+    "LIFE-THREATENING": 4,
+    "FATAL": 5,
+    "DEATH": 5,
+}
+"""AESEV, or what its codelist says it means → grade."""
+SERIOUS_GRADE, PLAIN_GRADE = 3, 1
+"""Where no severity was collected (note `severity_by_rule`)."""
 LIFE_THREATENING, FATAL = 4, 5
 REPORTED_BY = "investigator"
+_TOXICITY = re.compile(r"^(?:GRADE\s*)?([1-5])$")
 
 
-def _grade(row: Row) -> int:
-    toxicity = str(row.get("AETOXGR") or "")
-    if toxicity in ("1", "2", "3", "4", "5"):
-        return int(toxicity)
+def yes(row: Row, column: str) -> bool:
+    """Whether a flag says so."""
+    return str(row.get(column) or "").upper() in ("Y", "YES", "1")
+
+
+def is_fatal(row: Row) -> bool:
+    """Whether an AE row says that its subject died of it."""
+    return yes(row, "AESDTH") or str(row.get("AEOUT") or "").upper() == "FATAL"
+
+
+def _grade(study: Study, row: Row) -> int:
+    if found := _TOXICITY.match(str(row.get("AETOXGR") or "").upper()):
+        return int(found[1])
     severity = str(row.get("AESEV") or "").upper()
-    if severity not in GRADE:
-        raise Refused("unknown_severity", severity or "empty")
-    return GRADE[severity]
+    if not severity:
+        study.note("AE", "severity_by_rule")
+        return SERIOUS_GRADE if yes(row, "AESER") else PLAIN_GRADE
+    if severity in GRADE:
+        return GRADE[severity]
+    meant = study.define.decode("AE", "AESEV", severity).upper()
+    if meant in GRADE:
+        study.note("AE", "decoded", f"AESEV {severity}: {meant}")
+        return GRADE[meant]
+    raise Refused("unknown_severity", severity)
 
 
 def adverse_event(study: Study, row: Row, name: str) -> None:
@@ -29,28 +58,36 @@ def adverse_event(study: Study, row: Row, name: str) -> None:
     What is known only at its end (its end, its outcome, that it was fatal) comes as a second version, if it ended later.
     """
     subject = study.subject(row)
+    if not occurred(row, "AE"):
+        raise Refused("not_an_event")
     event_type = row.get("AEDECOD") or row.get("AETERM")
     if not event_type:
         raise Refused("no_name")
-    grade = _grade(row)
-    known = study.recorded(row, "AEDTC")
-    start, precision = start_of(date(row, "AESTDTC"), known, first_dose=subject.first_dose)
+    grade = _grade(study, row)
+    moment, wrong = study.own("AE", row, ("AESTDTC", "AESTDY"))
+    if moment is None:
+        if wrong:
+            raise Refused("not_a_date", wrong)
+        if study.further("AE", row, "AEDTC") is None and study.visit(row) is None:
+            raise Refused("no_date")
+        study.note("AE", "dated_by_recording")
+    known = study.recorded("AE", row, "AEDTC", moment)
+    start, precision = start_of(moment, known, first_dose=subject.first_dose)
     known = max(known, start)
-    if str(row.get("AESLIFE") or "") == "Y":
+    if yes(row, "AESLIFE"):
         grade = max(grade, LIFE_THREATENING)
-    fatal = str(row.get("AESDTH") or "") == "Y"
     fields: dict[str, Any] = {
         "event_timestamp": iso(start), "event_type": event_type, "severity": f"grade_{grade}", "reported_by": REPORTED_BY,
         "report_timestamp": iso(known), "term": row.get("AETERM"), "body_system": row.get("AEBODSYS") or row.get("AESOC"),
-        "serious": str(row.get("AESER") or "") == "Y", "causality": row.get("AEREL"), "date_precision": precision,
+        "serious": yes(row, "AESER"), "causality": row.get("AEREL"), "date_precision": precision,
         "record_id": name,
     }  # fmt: skip
-    end = date(row, "AEENDTC")
+    end = study.further("AE", row, "AEENDTC")
     stop = None if end is None else max(end_of(end, known), start)
     if stop is not None and stop > known:
         study.add("adverse-events", subject, known, [name], **fields)
         known = stop
     last = {"outcome": row.get("AEOUT"), "end_timestamp": None if stop is None else iso(stop)}
-    if fatal:
+    if is_fatal(row):
         last["severity"] = f"grade_{FATAL}"
     study.add("adverse-events", subject, known, [name], **{**fields, **last})

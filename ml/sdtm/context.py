@@ -2,49 +2,47 @@
 
 from __future__ import annotations
 
-from ml.sdtm.dates import end_of, iso, start_of
-from ml.sdtm.rows import Refused, Study, Subject, date, sequence
+from ml.sdtm.dates import Moment, end_of, iso, start_of
+from ml.sdtm.rows import Refused, Study, Subject, occurred
 from ml.sdtm.xpt import Row
 
-SEX = {"F": "F", "M": "M"}
-NOT_TREATED = frozenset({"SCRNFAIL", "NOTASSGN", "NOTTRT"})
-"""ARMCD (upper case) of subjects without an arm."""
+SEX = {"F": "F", "M": "M", "FEMALE": "F", "MALE": "M"}
+NOT_TREATED = frozenset(
+    {"SCRNFAIL", "NOTASSGN", "NOTTRT", "SCREEN FAILURE", "NOT ASSIGNED", "NOT TREATED", "ASSIGNED, NOT TREATED"}
+)
+"""ARMCD, ARM or ARMNRS (upper case) of subjects without an arm, or without its treatment."""
+AGE_UNITS: dict[str, float] = {"": 1, "YEARS": 1, "MONTHS": 12, "WEEKS": 52.1775, "DAYS": 365.2425, "HOURS": 8765.82}
+"""AGEU → how many make a year."""
 DISPOSITION: dict[str, str] = {
     "COMPLETED": "completed",
     "DEATH": "died",
+    "DIED": "died",
     "SCREEN FAILURE": "screen_failure",
+    "SCREEN FAILED": "screen_failure",
     "LOST TO FOLLOW-UP": "lost",
 }
 """DSDECOD → status; any other disposition is a withdrawal."""
 DISPOSITION_CATEGORIES = frozenset({"DISPOSITION EVENT", ""})
 
 
-def subject_of(row: Row) -> Subject:
-    """The subject a DM row describes. Refused without a name."""
-    if not row.get("USUBJID"):
-        raise Refused("no_subject")
-    return Subject(str(row["USUBJID"]), str(row.get("SITEID") or "UNKNOWN"), date(row, "DMDTC"), date(row, "RFSTDTC"))
-
-
 def demographics(study: Study, row: Row, name: str) -> None:
     """A DM row: enrolment and demographics known when collected, the arm when treatment began, a subject who was never
     treated when their part ended."""
-    subject = subject_of(row)
-    collected = subject.collected or date(row, "RFICDTC") or subject.first_dose
-    if collected is None:
+    subject = study.subject(row)
+    if subject.collected is None:
         raise Refused("no_date")
-    study.subjects[subject.usubjid] = subject
-    known = collected.end_of_day
-    start, precision = start_of(collected, known)
-    common = {"timestamp": iso(start), "date_precision": precision}
-    study.add("patient-context", subject, known, [name], kind="enrolment", record_id=f"{name}:enrolment", **common)
+    enrolled(study, subject, [name], f"{name}:enrolment")
+    known = subject.collected.end_of_day
+    start, precision = start_of(subject.collected, known)
     study.add(
-        "patient-context", subject, known, [name], kind="demographics", age=row.get("AGE"), sex=SEX.get(row.get("SEX", ""), "U"),
-        race=row.get("RACE"), ethnicity=row.get("ETHNIC"), record_id=f"{name}:demographics", **common,
+        "patient-context", subject, known, [name], kind="demographics", age=_age(row), sex=_sex(study, row),
+        race=row.get("RACE"), ethnicity=row.get("ETHNIC"), record_id=f"{name}:demographics", timestamp=iso(start),
+        date_precision=precision,
     )  # fmt: skip
-    code = str(row.get("ARMCD") or "")
-    treated = code.upper() not in NOT_TREATED and bool(code)
-    since = subject.first_dose if treated else date(row, "RFPENDTC")
+    code = str(row.get("ARMCD") or row.get("ARM") or row.get("ACTARMCD") or row.get("ARMNRS") or "")
+    said = {str(row.get(column) or "").upper() for column in ("ARMCD", "ARM", "ARMNRS")}
+    treated = bool(code) and said.isdisjoint(NOT_TREATED) and subject.first_dose is not None
+    since = subject.first_dose if treated else subject.part_ended
     if since is not None and code:
         study.add(
             "patient-context", subject, since.end_of_day, [name], kind="arm", arm_code=code, arm_name=row.get("ARM"),
@@ -53,43 +51,94 @@ def demographics(study: Study, row: Row, name: str) -> None:
         )  # fmt: skip
 
 
+def enrolled(study: Study, subject: Subject, rows: list[str], record_id: str) -> None:
+    """The enrolment of a subject, known when collected."""
+    moment: Moment | None = subject.collected
+    if moment is None:
+        raise Refused("no_date")
+    start, precision = start_of(moment, moment.end_of_day)
+    study.add(
+        "patient-context", subject, moment.end_of_day, rows, kind="enrolment", record_id=record_id, timestamp=iso(start),
+        date_precision=precision,
+    )  # fmt: skip
+
+
+def _age(row: Row) -> float | None:
+    age, unit = row.get("AGE"), str(row.get("AGEU") or "").upper()
+    if age is None or unit not in AGE_UNITS:
+        return None
+    return float(age) if AGE_UNITS[unit] == 1 else round(age / AGE_UNITS[unit], 1)
+
+
+def _sex(study: Study, row: Row) -> str:
+    said = str(row.get("SEX") or "").upper()
+    if said in SEX:
+        return SEX[said]
+    meant = study.define.decode("DM", "SEX", said).upper() if said else ""
+    if meant in SEX:
+        study.note("DM", "decoded", f"SEX {said}: {meant}")
+        return SEX[meant]
+    return "U"
+
+
 def history(study: Study, row: Row, name: str) -> None:
     """An MH row: a condition, known when the history was taken."""
     subject = study.subject(row)
+    if not occurred(row, "MH"):
+        raise Refused("not_an_event")
     term = row.get("MHDECOD") or row.get("MHTERM")
     if not term:
         raise Refused("no_name")
-    known = study.recorded(row, "MHDTC")
-    start, precision = start_of(date(row, "MHSTDTC"), known)
-    end = date(row, "MHENDTC")
+    moment, wrong = study.own("MH", row, ("MHSTDTC", "MHSTDY"))
+    if wrong:
+        study.note("MH", "date_left_out", wrong)
+    known = study.recorded("MH", row, "MHDTC", moment)
+    start, precision = start_of(moment, known)
+    end = study.further("MH", row, "MHENDTC")
     stop = None if end is None else end_of(end, known)
     fields = {"kind": "history", "term": term, "timestamp": iso(start), "date_precision": precision, "record_id": name}
     known = max(known, start)
     if stop is not None and stop > known:
         study.add("patient-context", subject, known, [name], **fields)
         known = stop
-    study.add(
-        "patient-context",
-        subject,
-        known,
-        [name],
-        **fields,
-        end_timestamp=None if stop is None else iso(max(stop, start)),
-    )
+    ended = None if stop is None else iso(max(stop, start))
+    study.add("patient-context", subject, known, [name], **fields, end_timestamp=ended)
+
+
+def status_of(study: Study, row: Row) -> str:
+    """The status a DS row says."""
+    said = str(row.get("DSDECOD") or row.get("DSTERM") or "").upper()
+    if said not in DISPOSITION and (meant := study.define.decode("DS", "DSDECOD", said).upper()) in DISPOSITION:
+        study.note("DS", "decoded", f"DSDECOD {said}: {meant}")
+        said = meant
+    return DISPOSITION.get(said, "withdrawn")
+
+
+def ending(study: Study, row: Row) -> tuple[Moment, str]:
+    """(when a DS row's disposition came about, which note to make of it). Refused where nothing dates it."""
+    moment, wrong = study.own("DS", row, ("DSSTDTC", "DSSTDY"), ("DSDTC", "DSDY"))
+    if moment is not None:
+        return moment, ""
+    if (visit := study.visit(row)) is not None:
+        return visit, "dated_by_visit"
+    subject = study.subject(row)
+    if subject.part_ended is not None:
+        return subject.part_ended, "ended_by_reference"
+    raise Refused("not_a_date" if wrong else "no_date", wrong)
 
 
 def disposition(study: Study, row: Row, name: str) -> None:
     """A DS row of the category disposition event, with the qualifiers that were collected with it."""
     subject = study.subject(row)
-    if str(row.get("DSCAT") or "") not in DISPOSITION_CATEGORIES:
-        raise Refused("not_a_disposition", str(row.get("DSDECOD") or ""))
-    known = study.recorded(row, "DSDTC", "DSSTDTC")
-    moment = date(row, "DSSTDTC") or date(row, "DSDTC")
+    moment, noted = ending(study, row)
+    if noted:
+        study.note("DS", noted)
+    recorded = study.further("DS", row, "DSDTC") or moment
+    known = min(recorded.end_of_day, study.limit)
     start, precision = start_of(moment, known)
-    said = study.qualifiers.get(("DS", subject.usubjid, sequence(row, "DSSEQ")), [])
-    term = "; ".join([str(row.get("DSTERM") or row.get("DSDECOD")), *(f"{label}: {value}" for label, value, _ in said)])
+    told = [f"{label}: {value}" for label, value in study.qualifiers.get(name, ())]
+    term = "; ".join([str(row.get("DSTERM") or row.get("DSDECOD") or ""), *told])
     study.add(
-        "patient-context", subject, max(known, start), [name, *(supp for _, _, supp in said)], kind="disposition",
-        status=DISPOSITION.get(str(row.get("DSDECOD") or "").upper(), "withdrawn"), term=term[:200], timestamp=iso(start),
-        date_precision=precision, record_id=name,
+        "patient-context", subject, max(known, start), [name], kind="disposition", status=status_of(study, row),
+        term=term[:200], timestamp=iso(start), date_precision=precision, record_id=name,
     )  # fmt: skip

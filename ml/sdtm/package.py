@@ -1,10 +1,11 @@
-"""A folder of SDTM files → events, refusals and the account of every row."""
+"""A folder of SDTM files → events, refusals, notes and the account of every row."""
 
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,23 +14,20 @@ import orjson
 from ml.contracts import Refused as ContractRefused
 from ml.contracts import validate
 from ml.contracts.events import TOPICS
-from ml.sdtm import adverse, context, findings, treatments
-from ml.sdtm.dates import NotADate, parse
-from ml.sdtm.rows import ROWS_OF_WHOLE_DOMAIN, Event, Refusal, Study, carry
-from ml.sdtm.xpt import Row, Table, read_xpt
+from ml.sdtm import adverse, context, findings, follow_up, qualifiers, subjects, treatments
+from ml.sdtm.columns import identifier, settle
+from ml.sdtm.dates import DAY
+from ml.sdtm.files import NOT_CARRIED, PREFIX, REFERENCE, Files, Part, load
+from ml.sdtm.rows import Event, Note, Refusal, Refused, Study, named
+from ml.sdtm.rules import LOST, WANTED
+from ml.sdtm.xpt import Row
 
-NOT_CARRIED: dict[str, str] = {
-    "SV": "timing_only", "SE": "timing_only", "TA": "trial_design", "TE": "trial_design", "TI": "trial_design",
-    "TS": "trial_design", "TV": "trial_design", "TD": "trial_design", "TM": "trial_design", "SC": "no_place",
-    "RELREC": "no_place", "CO": "no_place", "QS": "no_place",
-}  # fmt: skip
-"""Domain → the rule under which all its rows are refused. SV still dates rows that have no date of their own."""
 ORDER = {
     topic: index for index, topic in enumerate(("patient-context", *(t for t in TOPICS if t != "patient-context")))
 }
 
 Progress = Callable[[str, int, int], None]
-"""Called with the domain, its number and the number of domains."""
+"""Called with the file or domain, its number and how many there are."""
 
 
 class NotAPackage(ValueError):
@@ -38,7 +36,11 @@ class NotAPackage(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Of one domain: rows read = rows carried + rows refused; `events` made of them. `file` may name several."""
+    """Of one domain: rows read = rows carried + rows refused; `events` made of them. `file` may name several.
+
+    `reference` of the carried rows are no events: visits and the trial's design, read to date and to name others.
+    `label` is define.xml's. `unreadable` says which of its files could not be read, and why; such a domain is not whole.
+    """
 
     domain: str
     file: str
@@ -47,11 +49,18 @@ class Account:
     carried: int
     refused: int
     events: int
+    reference: int = 0
+    label: str = ""
+    unreadable: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A study as read. Events are in the order in which they became known; `last` is when the last one did."""
+    """A study as read. Events are in the order in which they became known; `last` is when the last one did.
+
+    `accounts` are of the domains that have a file; which ones are absent, and what is lost by it, stands in `notes` (rule
+    `domain_absent`).
+    """
 
     trial_id: str
     title: str
@@ -63,119 +72,149 @@ class Package:
     sites: int
     last: int
     sha256: str
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def whole(self) -> frozenset[str]:
+        """The domains that the package brings whole: a row of theirs that is not in it is gone."""
+        return frozenset(account.domain for account in self.accounts if not account.unreadable)
 
 
-def read_package(folder: Path, *, trial_id: str | None = None, progress: Progress | None = None) -> Package:
-    """Read a folder of XPT files. NotAPackage without a DM domain, xpt.UnreadableFile for a damaged file.
+def read_package(
+    folder: Path, *, trial_id: str | None = None, progress: Progress | None = None, now: int | None = None
+) -> Package:
+    """Read a folder of XPT files as far as it can be read; what cannot is in the account.
 
-    `trial_id` replaces the STUDYID of the files.
+    `trial_id` replaces the STUDYID of the files. `now` (seconds since 1970 UTC; the clock's if not given): no date lies
+    after its day. NotAPackage where there is no file that can be read, no row of a subject, or more than one study.
     """
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".xpt") if folder.is_dir() else []
-    if not files:
+    report = progress or _silent
+    files = load(folder, report)
+    if not files.digests:
         raise NotAPackage(f"{folder} holds no SAS transport files (*.xpt). Name the folder of an SDTM package.")
-    tables = [(read_xpt(path), path) for path in files]
-    domains: dict[str, list[Table]] = {}
-    for table, path in tables:
-        domains.setdefault(_domain(table, path), []).append(table)
-    if "DM" not in domains:
-        raise NotAPackage(f"{folder} has no DM domain: without it no subject is known. Add dm.xpt.")
-    rows = {domain: [row for table in parts for row in table.rows] for domain, parts in domains.items()}
-    study = Study(trial_id or _trial(rows["DM"]))
-    _visits(study, rows.get("SV", []))
-    _qualifiers(study, domains, rows)
+    if not files.readable:
+        why = next((said for part in files.parts.values() for _, said in part.unreadable), "")
+        raise NotAPackage(f"{folder} holds no SAS transport file that can be read. {why}".strip())
+    parts, today = files.parts, int(time.time()) if now is None else now
+    study = Study(_trial(parts, trial_id), today // DAY * DAY + 2 * DAY - 1, files.define)
+    for domain, rule, what in files.notes:
+        study.note(domain, rule, what)
+    rows = {domain: part.rows for domain, part in parts.items()}
+    for domain, body in rows.items():
+        settle(study, domain, body)
+    subjects.name_subjects(study, rows)
+    reading = {domain: rows[domain] for domain in rows if domain in LOST}
+    subjects.set_span(study, reading)
+    qualifiers.join(study, rows)
+    subjects.find_subjects(study, reading)
+    if not study.subjects:
+        raise NotAPackage(f"{folder} has no row that names a subject (USUBJID). Add a domain of subjects, DM first.")
+    subjects.visits(study, rows.get("SV", ()))
     for index, (domain, work) in enumerate(_CARRIED.items()):
-        if progress:
-            progress(domain, index, len(_CARRIED))
+        report(domain, index, len(_CARRIED))
         if domain in rows:
             work(study, rows[domain])
-    _others(study, rows)
+    follow_up.ends_by_rule(study, reading)
+    _others(study, parts)
     events = _contracted(study)
+    _absent(study, parts)
     return Package(
         study.trial_id,
         _title(rows.get("TS", [])) or study.trial_id,
         tuple(sorted(events, key=lambda event: (event.known_at, ORDER[event.topic], event.patient_id, event.rows))),
         tuple(study.refusals),
-        tuple(_accounts(study, domains, rows, events)),
-        tuple(sorted({str(row["EXTRT"]) for row in rows.get("EX", []) if row.get("EXTRT")})),
+        tuple(_accounts(study, files, events)),
+        tuple(sorted({str(row["EXTRT"])[:200] for row in rows.get("EX", []) if row.get("EXTRT")})),
         len(study.subjects),
         len({subject.site for subject in study.subjects.values()}),
         max((event.known_at for event in events), default=0),
-        hashlib.sha256("".join(sorted(table.sha256 for table, _ in tables)).encode()).hexdigest(),
+        hashlib.sha256("".join(sorted(files.digests)).encode()).hexdigest(),
+        tuple(Note(domain, rule, what, count) for (domain, rule, what), count in sorted(study.noted.items())),
     )
 
 
+def _silent(_name: str, _done: int, _of: int) -> None:
+    return
+
+
+def _each(domain: str, make: Callable[[Study, Row, str], None]) -> Callable[[Study, list[Row]], None]:
+    """Let `make` turn each row of a domain into events; a row that falls under a rule is refused by it."""
+
+    def work(study: Study, rows: Iterable[Row]) -> None:
+        for name, row in named(study, domain, rows):
+            try:
+                make(study, row, name)
+            except Refused as refused:
+                study.refuse(domain, row, name, refused.rule, refused.what)
+
+    return work
+
+
+def _demographics(study: Study, rows: Iterable[Row]) -> None:
+    """DM has one row for each subject; a further one is refused."""
+    seen: set[str] = set()
+
+    def once(study: Study, row: Row, name: str) -> None:
+        study.subject(row)
+        if name in seen:
+            raise Refused("subject_twice")
+        seen.add(name)
+        context.demographics(study, row, name)
+
+    _each("DM", once)(study, list(rows))
+
+
 _CARRIED: dict[str, Callable[[Study, list[Row]], None]] = {
-    "DM": lambda study, rows: carry(study, "DM", rows, context.demographics),
-    "MH": lambda study, rows: carry(study, "MH", rows, context.history),
-    "EX": lambda study, rows: carry(study, "EX", rows, treatments.exposure),
-    "CM": lambda study, rows: carry(study, "CM", rows, treatments.concomitant),
+    "DM": _demographics,
+    "MH": _each("MH", context.history),
+    "SC": _each("SC", findings.characteristic),
+    "EX": _each("EX", treatments.exposure),
+    "CM": _each("CM", treatments.concomitant),
     "VS": findings.vital_signs,
-    "LB": lambda study, rows: carry(study, "LB", rows, findings.laboratory),
-    "AE": lambda study, rows: carry(study, "AE", rows, adverse.adverse_event),
-    "DS": lambda study, rows: carry(study, "DS", rows, context.disposition),
+    "LB": _each("LB", findings.laboratory),
+    "AE": _each("AE", adverse.adverse_event),
+    "DS": follow_up.dispositions,
 }
 
 
-def _domain(table: Table, path: Path) -> str:
-    """The domain by its own column (a split LBCH says LB); SUPP-- by the domain it qualifies; else by the file's name."""
-    if "RDOMAIN" in table.columns and table.rows:
-        return f"SUPP{table.rows[0]['RDOMAIN']}"
-    if "DOMAIN" in table.columns and table.rows:
-        return str(table.rows[0]["DOMAIN"]).upper()
-    return path.stem.upper()[:8]
-
-
-def _trial(rows: list[Row]) -> str:
-    names = {str(row.get("STUDYID") or "") for row in rows} - {""}
-    if len(names) != 1:
-        raise NotAPackage(
-            f"DM names {len(names)} studies (STUDYID); one package is one study. Give --trial or split it."
-        )
-    return names.pop()
+def _trial(parts: dict[str, Part], trial_id: str | None) -> str:
+    if trial_id:
+        return trial_id
+    for rows in (parts["DM"].rows if "DM" in parts else [], [row for part in parts.values() for row in part.rows]):
+        names = {str(row.get("STUDYID") or "").strip() for row in rows} - {""}
+        if len(names) == 1:
+            return identifier(names.pop(), "STUDY")
+        if names:
+            listed = ", ".join(sorted(names)[:5])
+            raise NotAPackage(
+                f"The package names {len(names)} studies (STUDYID: {listed}); one package is one study. Split it, or give"
+                " the trial's name."
+            )
+    raise NotAPackage("The package does not name its study (STUDYID). Give the trial's name.")
 
 
 def _title(rows: list[Row]) -> str:
     return next((str(row.get("TSVAL") or "") for row in rows if row.get("TSPARMCD") == "TITLE"), "")[:200]
 
 
-def _visits(study: Study, rows: list[Row]) -> None:
-    for row in rows:
-        try:
-            moment = parse(str(row.get("SVSTDTC") or ""))
-        except NotADate:
+def _others(study: Study, parts: dict[str, Part]) -> None:
+    for domain, part in sorted(parts.items()):
+        for file, why in part.unreadable:
+            study.refusals.append(Refusal(domain, file, "unreadable_file", why, {}, 0))
+        if part.rows and domain not in _CARRIED and domain not in REFERENCE and not domain.startswith(PREFIX):
+            rule = "no_place" if domain in NOT_CARRIED else "unknown_domain"
+            study.refuse_all(domain, rule, len(part.rows), study.define.label_of(domain))
+
+
+def _absent(study: Study, parts: dict[str, Part]) -> None:
+    """Say which domains a package lacks, and which columns of those it has."""
+    for domain, lost in LOST.items():
+        if domain not in parts:
+            study.note(domain, "domain_absent", lost, 0)
             continue
-        if moment is not None and row.get("VISITNUM") is not None:
-            study.visits.setdefault((str(row["USUBJID"]), row["VISITNUM"]), moment)
-
-
-def _supp_name(domain: str, row: Row) -> str:
-    return f"{domain}:{row.get('USUBJID') or '?'}:{row.get('IDVARVAL') or '-'}:{row.get('QNAM')}"
-
-
-def _qualifiers(study: Study, domains: dict[str, list[Table]], rows: dict[str, list[Row]]) -> None:
-    """SUPP-- rows: those collected beside a disposition join its event; derived ones are refused as a whole."""
-    for domain in [name for name in domains if name.startswith("SUPP")]:
-        parent, refused = domain[4:], Counter[str]()
-        for row in rows[domain]:
-            if str(row.get("QORIG") or "").upper() != "DERIVED" and parent == "DS" and "DS" in rows:
-                key = (parent, str(row.get("USUBJID")), str(row.get("IDVARVAL") or ""))
-                label = str(row.get("QLABEL") or row.get("QNAM"))
-                study.qualifiers.setdefault(key, []).append((label, str(row.get("QVAL")), _supp_name(domain, row)))
-            else:
-                refused["derived" if str(row.get("QORIG") or "").upper() == "DERIVED" else "no_place"] += 1
-        for rule, count in refused.items():
-            names = ", ".join(sorted({str(row.get("QNAM")) for row in rows[domain]}))
-            _refuse_whole(study, domain, rule, count, names)
-
-
-def _refuse_whole(study: Study, domain: str, rule: str, count: int, what: str = "") -> None:
-    study.refusals.append(Refusal(domain, f"{domain}:{ROWS_OF_WHOLE_DOMAIN}", rule, what, {"rows": count}, count))
-
-
-def _others(study: Study, rows: dict[str, list[Row]]) -> None:
-    for domain, found in rows.items():
-        if domain not in _CARRIED and not domain.startswith("SUPP") and found:
-            _refuse_whole(study, domain, NOT_CARRIED.get(domain, "unknown_domain"), len(found))
+        for choice in WANTED[domain]:
+            if parts[domain].rows and parts[domain].columns.isdisjoint(choice):
+                study.note(domain, "column_absent", " or ".join(choice), len(parts[domain].rows))
 
 
 def _contracted(study: Study) -> list[Event]:
@@ -196,38 +235,35 @@ def _contracted(study: Study) -> list[Event]:
         good = [event for event in good if bad.keys().isdisjoint(event.rows)]
     for name, message in bad.items():
         study.refusals.append(Refusal(name.partition(":")[0], name, "breaks_contract", message, {}))
-    told = {name for event in good for name in event.rows} | bad.keys()
-    for (parent, subject, number), said in study.qualifiers.items():
-        for _, value, name in said:
-            if name not in told:
-                row = {"USUBJID": subject, "IDVARVAL": number, "QVAL": value}
-                study.refuse(f"SUPP{parent}", row, name, "no_parent", f"{parent} {number}")
+    qualifiers.parted(study, {name for event in good for name in event.rows} | bad.keys())
     return good
 
 
-def _accounts(
-    study: Study, domains: dict[str, list[Table]], rows: dict[str, list[Row]], events: list[Event]
-) -> list[Account]:
+def _accounts(study: Study, files: Files, events: list[Event]) -> list[Account]:
     carried: dict[str, set[str]] = {}
     made: Counter[str] = Counter()
     for event in events:
         for name in event.rows:
             carried.setdefault(name.partition(":")[0], set()).add(name)
-        made[event.rows[0].partition(":")[0]] += 1
+        made[event.domain] += 1
     refused: Counter[str] = Counter()
     for refusal in study.refusals:
         refused[refusal.domain] += refusal.count
-    return [
-        Account(
-            domain,
-            ", ".join(table.file for table in parts),
-            parts[0].sha256
-            if len(parts) == 1
-            else hashlib.sha256("".join(t.sha256 for t in parts).encode()).hexdigest(),
-            len(rows[domain]),
-            len(carried.get(domain, ())),
-            refused[domain],
-            made[domain],
+    found = []
+    for domain, part in sorted(files.parts.items()):
+        reference = len(part.rows) if domain in REFERENCE else 0
+        found.append(
+            Account(
+                domain,
+                ", ".join([*part.files, *(file for file, _ in part.unreadable)]),
+                part.sha256,
+                len(part.rows),
+                len(carried.get(domain, ())) + reference,
+                refused[domain],
+                made[domain],
+                reference,
+                study.define.label_of(domain),
+                " ".join(why for _, why in part.unreadable),
+            )
         )
-        for domain, parts in sorted(domains.items())
-    ]
+    return found
