@@ -237,8 +237,9 @@ class KeyDesk(ServiceAdmin):
 
 @admin.register(AuditEvent)
 class TrailDesk(ReadOnlyAdmin):
-    """The trail, to read."""
+    """The trail, to read: of the trials where the person may, and of what belongs to none."""
 
+    trial_path = "trial"
     list_display = ("at", "actor", "action", "object_type", "object_id", "trial", "reason")
     list_filter = ("actor_type", "object_type", "action")
     search_fields = ("actor", "object_id", "correlation_id")
@@ -248,7 +249,8 @@ class TrailDesk(ReadOnlyAdmin):
     readonly_fields = ("was", "became", "hash")
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).filter(trial__in=[*trials_where(request.user, "view_audit"), ""])
+        rows = admin.ModelAdmin.get_queryset(self, request)
+        return rows.filter(trial__in=[*trials_where(request.user, "view_audit"), ""])
 
     @admin.display(description="Before")
     def was(self, event: AuditEvent) -> str:

@@ -38,10 +38,15 @@ class HouseBackend(ModelBackend):
     """Django's sign-in, and the admin's permissions as the table gives them."""
 
     def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:  # noqa: ARG002 - Django's signature
-        if not isinstance(user_obj, User):
+        if not isinstance(user_obj, User) or not user_obj.is_active:
             return set()
-        held = grants(user_obj, None, any_trial=True)
-        return {name for name, action in ADMIN.items() if any(_suffices(grant, action) for grant in held)}
+        # A page of the admin asks some dozens of times. The object is a request's own, so nothing outlives the request.
+        known: set[str] | None = getattr(user_obj, "_desk_permissions", None)
+        if known is None:
+            held = grants(user_obj, None, any_trial=True)
+            known = {name for name, action in ADMIN.items() if any(_suffices(grant, action) for grant in held)}
+            user_obj._desk_permissions = known  # type: ignore[attr-defined]
+        return known
 
     def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
         return perm in self.get_all_permissions(user_obj, obj)

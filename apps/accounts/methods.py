@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
-from django.urls import ResolverMatch
+from django.urls import Resolver404, resolve
 from django.utils.deprecation import MiddlewareMixin
 
 from apps.core import problems
@@ -23,7 +23,16 @@ NEVER = frozenset({"OPTIONS", "TRACE"})
 READ: tuple[str, ...] = ("GET", "HEAD")
 FORM: tuple[str, ...] = ("GET", "HEAD", "POST")
 #: Pages of Django's admin that only show something; every other page of it is a form. By the end of the name.
-ADMIN_READS = ("index", "app_list", "_history", "jsi18n", "view_on_site", "autocomplete", "login")
+ADMIN_READS = (
+    "index",
+    "app_list",
+    "_history",
+    "jsi18n",
+    "view_on_site",
+    "autocomplete",
+    "login",
+    "password_change_done",
+)
 ADMIN_POSTS = ("logout",)
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -58,12 +67,15 @@ def methods_of(view: Any, name: str = "", namespace: str = "") -> tuple[str, ...
 class MethodMiddleware(MiddlewareMixin):
     """405 with Allow for a method that the view does not answer to; from the API as a problem document."""
 
-    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:  # noqa: ARG002
-        match: ResolverMatch | None = request.resolver_match
-        allowed = methods_of(view, (match.url_name or "") if match else "", match.namespace if match else "")
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:
+        try:
+            match = resolve(request.path_info, getattr(request, "urlconf", None))
+        except Resolver404:
+            return None
+        allowed = methods_of(match.func, match.url_name or "", match.namespace)
         if request.method in allowed:
             return None
-        if getattr(view, "cls", None) is None:
+        if getattr(match.func, "cls", None) is None:
             return HttpResponseNotAllowed(allowed)
         error = problems.MethodNotAllowed(
             f"Method {request.method} is not meant here.", cure="See the allowed methods in the Allow header."

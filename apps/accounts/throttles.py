@@ -33,7 +33,7 @@ class Rate:
     burst: int
 
 
-#: By the scope a view needs. They protect the service from a caller's mistake; who may ask is decided elsewhere.
+#: By the scope a view needs; GET by "read". They protect the service from a caller's mistake; who may ask is decided elsewhere.
 RATES: dict[str, Rate] = {
     "predict": Rate(requests=60_000, seconds=60, burst=2_000),
     "read": Rate(requests=6_000, seconds=60, burst=200),
@@ -74,7 +74,8 @@ def wait_for(name: str, rate: Rate) -> float:
 
 
 class KeyThrottle(BaseThrottle):
-    """Requests of one key to views of one scope. Requests without a key are refused before they count."""
+    """Requests of one key to views of one scope; looking counts as reading, whatever the scope, so that who started
+    something may follow it. Requests without a key are refused before they count."""
 
     waited = 0.0
 
@@ -82,7 +83,7 @@ class KeyThrottle(BaseThrottle):
         key = request.auth
         if not isinstance(key, ApiKey):
             return True
-        scope = view.required_scope
+        scope = view.required_scope if request.method == "POST" else "read"
         self.waited = wait_for(f"{key.prefix}:{scope}", RATES.get(scope, OTHERWISE))
         return self.waited <= 0
 

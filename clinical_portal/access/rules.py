@@ -45,6 +45,12 @@ ADMIN_PAGES: dict[str, str] = {
 PATIENT_IN_BODY = frozenset({"api-predict", "api-predict-alias"})
 
 
+#: Scopes under which something is started for a whole trial: not by a key that is limited to sites.
+OF_THE_WHOLE_TRIAL = frozenset({"retrain"})
+#: Fields of an address that lead to one patient, and so to a site.
+OF_A_SITE = frozenset({"patient", "prediction"})
+
+
 class Undeclared(Exception):
     """An address of which nobody said who may come in."""
 
@@ -53,10 +59,12 @@ def outcome(route: Route, method: str, visitor: Visitor) -> str:
     """What the visitor is answered. Raises Undeclared."""
     if route.door == "live":
         return _live(route, visitor)
-    if route.door == "files":
-        return LET_IN if method in route.methods else UNSEEN  # no address of Django's stands behind a file
+    if route.door == "files" and not route.methods:
+        return UNSEEN
     if method not in route.methods:
         return NO_METHOD
+    if route.door == "files":
+        return LET_IN
     if route.name in OTHERS:
         return OTHERS[route.name](visitor)
     return {"portal": _portal, "api": _api, "admin": _admin}[route.door](route, method, visitor)
@@ -93,7 +101,7 @@ def _portal(route: Route, method: str, visitor: Visitor) -> str:  # noqa: ARG001
     return UNSEEN if about_one and not _here(visitor, action) else LET_IN
 
 
-def _api(route: Route, method: str, visitor: Visitor) -> str:  # noqa: ARG001
+def _api(route: Route, method: str, visitor: Visitor) -> str:
     kind = route.kind
     if kind is not None and AllowAny in kind.permission_classes:
         return LET_IN
@@ -102,10 +110,12 @@ def _api(route: Route, method: str, visitor: Visitor) -> str:  # noqa: ARG001
         raise Undeclared(f"{route.name}: its view must name a required_scope, or stand in OTHERS.")
     if not visitor.key or visitor.revoked:
         return UNKNOWN
-    if scope not in visitor.scopes:
+    if scope not in visitor.scopes or (method == "POST" and scope in OF_THE_WHOLE_TRIAL and visitor.key_site):
         return REFUSED
-    named = bool(route.fields) or route.name in PATIENT_IN_BODY
-    return UNSEEN if named and ELSEWHERE in (visitor.key_trial, visitor.key_site) else LET_IN
+    patient = bool(OF_A_SITE & set(route.fields)) or route.name in PATIENT_IN_BODY
+    if patient and visitor.key_site == ELSEWHERE:
+        return UNSEEN
+    return UNSEEN if (patient or route.fields) and visitor.key_trial == ELSEWHERE else LET_IN
 
 
 def _live(route: Route, visitor: Visitor) -> str:
@@ -149,6 +159,8 @@ def _admin(route: Route, method: str, visitor: Visitor) -> str:
         if not platform and not seen:
             return UNSEEN
         return LET_IN if allows(visitor, ADMIN_PAGES[page]) else REFUSED
+    if page == "history" and not seen:
+        return UNSEEN
     if page == "add":
         return LET_IN if desk.has_add_permission(request) else REFUSED
     if page == "delete":
@@ -188,6 +200,13 @@ def _staff_get(answer: str) -> Callable[[Visitor], str]:
     return lambda visitor: answer if _staff(visitor) else SIGN_IN
 
 
+def _app_list(visitor: Visitor) -> str:
+    """The list of one app, ``accounts``: not there for who may see nothing in it."""
+    if not _staff(visitor):
+        return SIGN_IN
+    return LET_IN if any(name.startswith("accounts.") for name in _desk_permissions(visitor)) else UNSEEN
+
+
 def _anybody(_: Visitor) -> str:
     return LET_IN
 
@@ -198,12 +217,12 @@ OTHERS: dict[str, Callable[[Visitor], str]] = {
     "openapi": _anybody,
     "api-docs": _anybody,
     "admin:index": _for_staff,
-    "admin:jsi18n": _anybody,  # Django's words for its scripts
+    "admin:jsi18n": _for_staff,
     "admin:logout": _anybody,
     "admin:password_change_done": _for_staff,
-    "admin:app_list": _for_staff,
+    "admin:app_list": _app_list,
     "admin:autocomplete": _staff_get(REFUSED),  # no desk offers one
     "admin:view_on_site": _staff_get(UNSEEN),  # no model has a page that the admin knows of
     "admin-password": _anybody,
-    "admin-sign-in": lambda visitor: REFUSED if visitor.signed_in else SIGN_IN,
+    "admin-sign-in": lambda visitor: REFUSED if visitor.signed_in else LET_IN,  # and led to the portal's
 }

@@ -18,6 +18,6 @@ MIDDLEWARE = [
     "apps.core.headers.HeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
-    "apps.accounts.methods.MethodMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "apps.accounts.methods.MethodMiddleware",
 ]

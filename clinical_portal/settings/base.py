@@ -60,16 +60,17 @@ MIDDLEWARE = [
     "apps.core.correlation.CorrelationMiddleware",
     "apps.core.headers.HeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    # These two answer without looking at who asks.
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "apps.accounts.methods.MethodMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "csp.middleware.CSPMiddleware",
-    "apps.accounts.methods.MethodMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "apps.accounts.sessions.SessionLimitsMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "auditlog.middleware.AuditlogMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -159,6 +160,8 @@ CONTENT_SECURITY_POLICY = {
 # --- size limits -----------------------------------------------------------------------------------------------------
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+# To disk as they arrive, counted, and only where a page asks for files.
+FILE_UPLOAD_HANDLERS = ["apps.ingestion.imports.incoming.Incoming"]
 
 # --- words and times -------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-gb"
@@ -170,6 +173,7 @@ TIME_ZONE = "UTC"
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = env.var_dir / "static"
+WHITENOISE_ALLOW_ALL_ORIGINS = False  # no other site builds on our files
 
 LOGGING_CONFIG = "logging.config.dictConfig"
 LOGGING = logging_config(env.text("LOG_LEVEL"))
