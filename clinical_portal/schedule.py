@@ -45,6 +45,13 @@ SCHEDULE: tuple[Row, ...] = (
         "every six hours, as required; after the hour's cleaning and the day's features",
     ),
     Row(
+        "quality check",
+        "quality",
+        crontab(minute="20", hour="*/4"),
+        "pipelines",
+        "every four hours, as required; a quarter of an hour after the hourly clean began",
+    ),
+    Row(
         "weekly training",
         "train",
         crontab(minute="0", hour="2", day_of_week="mon"),

@@ -63,6 +63,11 @@ FEATURES = Step(
     options=(*SPARK, "trial"),
     weight=5,
 )
+FEATURES_OF_A_PERIOD = replace(
+    FEATURES,
+    sentence="Features of the days asked for, as they were known then",
+    options=(*FEATURES.options, "from", "to"),
+)
 LABELS = Step(
     "labels",
     "What happened, as known by now",
@@ -71,13 +76,33 @@ LABELS = Step(
     options=(*SPARK, "trial", "as-of"),
     weight=2,
 )
+TRAINING = ("epochs", "learning-rate", "batch-size", "dropout-rate", "start-date", "end-date")
+"""What a person may choose of a training run; left out, the program's own values hold."""
 TRAIN = Step(
     "train",
     "The model is trained and evaluated",
     module="ml.training",
-    options=("lake", "lake-options", "trial", "profile", "mlflow-uri", "model-name", "seed", "git-commit", "hazard"),
+    options=(
+        "lake",
+        "lake-options",
+        "trial",
+        "profile",
+        "mlflow-uri",
+        "model-name",
+        "seed",
+        "git-commit",
+        "hazard",
+        *TRAINING,
+    ),
     weight=6,
 )
+COMPARE_TWO = Step(
+    "compare",
+    "Both versions score what neither has learned from",
+    module="ml.comparison",
+    options=("lake", "lake-options", "trial", "profile", "one", "two", "one-name", "two-name"),
+)
+QUALITY = Step("quality", "What lies in the lake is held against its limits", call="apps.pipelines.quality:check")
 REGISTER = Step("register", "The version is registered with its gates", call="apps.registry.steps:register", weight=1)
 PREDICT_DAYS = Step("predict", "One prediction a patient-day", call="apps.predictions.batch:predict_days", weight=3)
 
@@ -114,6 +139,25 @@ JOBS: dict[str, Job] = {
             "Features",
             "Builds the features and labels of every patient-day of a trial.",
             (FEATURES, COUNT_FEATURES, LABELS),
+        ),
+        Job(
+            "backfill",
+            "Feature backfill",
+            "Builds the features of some days again; the other days stay as they are.",
+            (FEATURES_OF_A_PERIOD, COUNT_FEATURES, LABELS),
+        ),
+        Job(
+            "compare",
+            "Comparison",
+            "Compares two model versions on patients that neither has learned from.",
+            (COMPARE_TWO,),
+        ),
+        Job(
+            "quality",
+            "Quality check",
+            "Holds bronze, dead letters, quarantine and the age of every topic against their limits.",
+            (QUALITY,),
+            needs_trial=False,
         ),
         Job(
             "train",

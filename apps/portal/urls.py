@@ -17,6 +17,7 @@ from apps.portal.views import (
     profile,
     runs,
     study,
+    versions,
 )
 
 app_name = "portal"
@@ -45,7 +46,10 @@ urlpatterns = [
     path(PREDICTION + "origin/", lineage.LineageOrigin.as_view(), name="lineage_origin"),
     path(PREDICTION + "replay/", lineage.LineageReplay.as_view(), name="lineage_replay"),
     path(TRIAL + "model/", model.Model.as_view(), name="model"),
+    path(TRIAL + "model/compare/", versions.Compare.as_view(), name="model_compare"),
+    path(TRIAL + "model/compare/now/", versions.CompareNow.as_view(), name="model_compare_now"),
     path(TRIAL + "model/<int:version>/", model.Model.as_view(), name="model_version"),
+    path(TRIAL + "model/<int:version>/roll-back/", versions.RollBack.as_view(), name="model_roll_back"),
     path(TRIAL + "runs/", runs.Runs.as_view(), name="runs"),
     path(TRIAL + "runs/part/", runs.RunsPart.as_view(), name="runs_part"),
     path(TRIAL + "runs/<uuid:pk>/", runs.Run.as_view(), name="run"),

@@ -96,6 +96,7 @@ class ModelVersionDesk(ReadOnlyAdmin):
                 "<uuid:pk>/sign-silent/", view(self.sign), {"as_silent": True}, name="registry_modelversion_sign_silent"
             ),
             path("<uuid:pk>/reject/", view(self.reject), name="registry_modelversion_reject"),
+            path("<uuid:pk>/roll-back/", view(self.roll_back), name="registry_modelversion_roll_back"),
             path("<uuid:pk>/retire/", view(self.retire), name="registry_modelversion_retire"),
             *super().get_urls(),
         ]
@@ -152,6 +153,21 @@ class ModelVersionDesk(ReadOnlyAdmin):
             act=lambda reason: services.reject(by=_person(request), version=version, reason=reason),
         )
 
+    def roll_back(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        """Let the version before serve again."""
+        version = self._found(request, pk, "roll_back_model")
+        before = selectors.predecessor(version)
+        return ask_reason(
+            self,
+            request,
+            version,
+            title=f"Roll back {version}",
+            sentence=f"{before} serves again, at once." if before else "It followed no version that could serve again.",
+            act=lambda reason: services.roll_back(
+                by=_person(request), trial=version.trial_id, reason=reason, expected=version
+            ),
+        )
+
     def retire(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """Take a version out of service."""
         version = self._found(request, pk, "retire_model")
@@ -176,6 +192,7 @@ def _ways(request: HttpRequest, version: ModelVersion) -> list[tuple[str, str]]:
         ("release", "sign_model", "registry_modelversion_sign", "Sign for the release"),
         ("release_silent", "sign_model", "registry_modelversion_sign_silent", "Sign for silent use"),
         ("reject", "reject_model", "registry_modelversion_reject", "Reject"),
+        ("roll_back", "roll_back_model", "registry_modelversion_roll_back", "Roll back"),
         ("retire", "retire_model", "registry_modelversion_retire", "Retire"),
     )
     return [

@@ -14,6 +14,8 @@ def test_the_required_hours() -> None:
     assert rows["clean"].hour == set(range(24)), "clean runs every hour"
     assert len(rows["clean"].minute) == 1
     assert len(rows["features"].hour) == 1, "features once a day"
+    assert rows["quality"].hour == {0, 4, 8, 12, 16, 20}, "quality checks every four hours"
+    assert len(rows["quality"].minute) == 1
     train = rows["train"]
     assert (train.day_of_week, train.hour, train.minute) == ({1}, {2}, {0}), "training on Monday at 02:00 UTC"
 

@@ -50,6 +50,7 @@ class RunRow:
     correlation_id: str
     retry_of: str
     may_retry: bool
+    warnings: list[str]
 
 
 def run(row: JobRun, where: words.ZoneInfo, *, may_run: bool) -> RunRow:
@@ -73,11 +74,12 @@ def run(row: JobRun, where: words.ZoneInfo, *, may_run: bool) -> RunRow:
         error=row.error,
         cure=row.cure,
         log=row.log,
-        outcome=pairs(row.outcome),
+        outcome=pairs({name: value for name, value in row.outcome.items() if name != "findings"}),
         arguments=pairs(row.arguments),
         correlation_id=row.correlation_id,
         retry_of=str(row.retry_of_id or ""),
         may_retry=may_run and row.state == "failed",
+        warnings=[str(sentence) for sentence in row.outcome.get("findings") or ()],
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 
+from apps.accounts import permissions
 from apps.core.errors import NotFound
 from apps.portal.presenters import model as present
 from apps.portal.presenters.status import status
@@ -30,8 +31,11 @@ class Model(PortalView):
             chosen = next(
                 (one for one in versions if one.state in ("production", "silent")), versions[0] if versions else None
             )
+        may_roll_back = permissions.may(viewer.user, "roll_back_model", trial=viewer.trial)
+        serves = chosen is not None and chosen.state in registry.SERVING
         context = {
             "chosen": chosen,
+            "before": registry.predecessor(chosen) if chosen and serves and may_roll_back else None,
             "model": present.page(chosen, viewer, registry.history(chosen), registry.approvals(chosen))
             if chosen
             else None,
