@@ -19,6 +19,7 @@ PAGES: dict[str, str] = {
     "contracts.md": "ml.contracts.docs:render",
     "features.md": "ml.features.docs:render",
     "cleaning-rules.md": "ml.cleaning.docs:render",
+    "settings.md": "clinical_portal.docs:render",
     "permissions.md": "apps.accounts.docs:render",
     "access.md": "clinical_portal.access.page:render",
     "audit-actions.md": "apps.audit.docs:render",
