@@ -2,8 +2,9 @@
 
 KS alone says that two samples differ, not by how much and not whether there were enough values. So each row also has the
 standardised difference of means, the shift of the share missing, and the share outside the range of training; and a row
-is judged only where chance would give the limit in fewer than 5 % of cases (`fewest_values`). No p-value is given: days
-of one patient are not independent, and a p-value would pretend that they are.
+is judged only where chance alone would give the limit once in a thousand times (`enough`): about a hundred features are
+looked at together, and at one in twenty five of them would drift by chance, which is where retraining begins. No p-value
+is given: days of one patient are not independent, and a p-value would pretend that they are.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from ml.scoring.bundle import Scaler
 Float = NDArray[np.float64]
 KS_LIMIT = 0.2
 """A feature with a greater distance has drifted (the requirement's number)."""
-CRITICAL = 1.358
-"""c(0.05) of the two-sample test: by chance the distance exceeds c · √(1/n + 1/m) in 5 % of cases (Smirnov 1948)."""
-FEWEST = 50
+CRITICAL = 1.949
+"""c(0.001) of the two-sample test: by chance the distance exceeds c · √(1/n + 1/m) once in a thousand times, with
+c(α) = √(−½ ln(α/2)) (Smirnov 1948)."""
+FEWEST = 100
 """Values that either side must have, whatever the other side's number."""
 
 MOVES_WITH_TIME = frozenset({"days_since_enrolment", "days_since_first_dose", "days_since_last_adverse_event", "age"})
@@ -78,7 +80,7 @@ def effect_size(training: Float, recent: Float) -> float:
 
 
 def chance_distance(n: int, m: int) -> float:
-    """The distance that samples of n and m values of one distribution exceed in 5 % of cases."""
+    """The distance that samples of n and m values of one distribution exceed once in a thousand times."""
     return math.inf if not n or not m else CRITICAL * math.sqrt(1 / n + 1 / m)
 
 

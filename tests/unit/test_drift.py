@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import ks_2samp
+from scipy.stats import ks_2samp, kstwobign
 
 from ml.drift import Reference, drift_table, drifted, sample_rows
 from ml.drift.table import CONTINUOUS, MOVES_WITH_TIME, chance_distance, effect_size, enough, ks
@@ -43,10 +43,23 @@ def test_the_distance_is_scipys_with_ties_too(first: list[float], second: list[f
 
 
 def test_the_limits_number_is_the_tests_own() -> None:
-    """Two samples of one distribution exceed the chance distance in about 5 % of cases."""
+    """Two samples of one distribution exceed the chance distance once in a thousand times; scipy says the same."""
+    limit = chance_distance(800, 1000)
+    assert kstwobign.sf(limit * np.sqrt(800 * 1000 / 1800)) == pytest.approx(0.001, rel=0.01)
     rng = np.random.default_rng(1)
-    over = [ks(rng.normal(size=80), rng.normal(size=300)) > chance_distance(80, 300) for _ in range(1000)]
-    assert 0.025 < np.mean(over) < 0.065
+    over = [ks(rng.normal(size=120), rng.normal(size=600)) > chance_distance(120, 600) for _ in range(2000)]
+    assert np.mean(over) < 0.003
+
+
+def test_a_hundred_features_without_drift_do_not_ask_for_retraining() -> None:
+    """At the smallest number of values that is judged."""
+    by_chance = []
+    for seed in range(20):
+        found = drift_table(NAMES, matrix(2000, 100 + seed), matrix(100, seed), scaler())
+        assert all(row.judged for row in found)
+        by_chance.append(len(drifted(found)))
+    assert max(by_chance) <= 3, "a warning needs more than 3"
+    assert np.mean(by_chance) < 0.5
 
 
 def test_effect_size_is_in_standard_deviations_of_training() -> None:
@@ -67,14 +80,14 @@ def test_the_same_distribution_does_not_drift_and_a_shifted_one_does() -> None:
 
 def test_too_few_values_on_either_side_are_not_judged() -> None:
     sample, recent = matrix(2000), matrix(300, 1) + 5
-    assert row_of("heart_rate_mean_6h", sample, recent[:49]).judged is False
-    assert row_of("heart_rate_mean_6h", sample[:49], recent).judged is False
-    assert row_of("heart_rate_mean_6h", sample, recent[:50]).drifted
-    thin = row_of("heart_rate_mean_6h", sample[:60], recent[:60])
+    assert row_of("heart_rate_mean_6h", sample, recent[:99]).judged is False
+    assert row_of("heart_rate_mean_6h", sample[:99], recent).judged is False
+    assert row_of("heart_rate_mean_6h", sample, recent[:100]).drifted
+    thin = row_of("heart_rate_mean_6h", sample[:110], recent[:110])
     assert not thin.judged
     assert "chance alone" in thin.reason
-    assert enough(50, 2000)
-    assert not enough(60, 60)
+    assert enough(100, 2000)
+    assert not enough(110, 110)
 
 
 def test_missing_values_leave_the_distance_and_are_shown_as_a_share() -> None:
@@ -102,7 +115,7 @@ def test_features_that_grow_with_the_trial_are_shown_and_not_counted() -> None:
 
 
 def test_only_continuous_features_that_the_model_reads() -> None:
-    names = {row.feature for row in drift_table(NAMES, matrix(100), matrix(100), scaler())}
+    names = {row.feature for row in drift_table(NAMES, matrix(150), matrix(150), scaler())}
     assert names == set(CONTINUOUS) - {"study_dose_current"}, "the arm is masked, flags and counts are not continuous"
     assert not names & {"trial_arm", "sex", "comorbidity_count", "spo2_missing_24h"}
 
