@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -173,6 +174,29 @@ VARIABLES: tuple[Variable, ...] = (
 )
 BY_NAME: Mapping[str, Variable] = {variable.name: variable for variable in VARIABLES}
 
+
+@dataclass(frozen=True)
+class Address:
+    """What production asks of a variable that holds an address: how it is spoken to, and with which password.
+
+    ``guard``: "" as it likes; "good" if there is one it must not be weak; "needed" there must be one."""
+
+    name: str
+    schemes: tuple[str, ...]
+    guard: Literal["", "good", "needed"] = ""
+
+
+ADDRESSES: tuple[Address, ...] = (
+    Address("DATABASE_URL", ("postgresql", "postgres"), "needed"),
+    Address("REDIS_URL", ("redis", "rediss"), "needed"),
+    Address("MLFLOW_TRACKING_URI", ("http", "https"), "good"),
+    Address("S3_ENDPOINT", ("http", "https"), "good"),
+    Address("ALERT_WEBHOOK_URL", ("https",), "good"),  # its path is a secret, and what it tells leaves the house
+    Address("CSRF_TRUSTED_ORIGINS", ("https",)),
+)
+#: Characters of a password in an address.
+LEAST_PASSWORD = 12
+
 #: Addresses the supervisor hands to the processes it starts; the keys of ``addresses`` in var/servers.json.
 SERVER_ADDRESSES = ("DATABASE_URL", "REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS", "MLFLOW_TRACKING_URI")
 
@@ -277,9 +301,9 @@ class Environment:
                 "S3_ACCESS_KEY and S3_SECRET_KEY belong together: set both, or neither where the machine's own "
                 "role gives access."
             )
-        password = self._source.get("DATABASE_URL", "").partition("://")[2].partition("@")[0].partition(":")[2]
-        if self._source.get("DATABASE_URL") and (len(password) < 12 or password.lower() in WEAK_WORDS):
-            found.append("DATABASE_URL has no password or a weak one: use one of at least 12 random characters.")
+        for address in ADDRESSES:
+            for value in filter(None, self._source.get(address.name, "").split(",")):
+                found += [f"{address.name} {fault}" for fault in _faults(address, value.strip())]
         if "*" in self._source.get("ALLOWED_HOSTS", ""):
             found.append("ALLOWED_HOSTS allows every host: name the portal's own host names.")
         return found
@@ -343,6 +367,25 @@ def _weakness(value: str, least: int) -> str:
     if len(set(value)) < 8:
         return "repeats a few characters"
     return ""
+
+
+def _faults(address: Address, value: str) -> list[str]:
+    """Why an address is unfit, without a word of what stands in it."""
+    try:
+        parts = urlsplit(value)
+        password = unquote(parts.password or "")
+    except ValueError:
+        return ["cannot be read as an address: check its brackets and special characters (write them as %XX)."]
+    if parts.scheme not in address.schemes or not parts.hostname:
+        return [f"is no address of the form {' or '.join(address.schemes)}://<host>: correct it."]
+    if address.guard == "needed" or (address.guard == "good" and parts.password is not None):
+        worn = password.lower() in WEAK_WORDS or password == (parts.username or "") or len(set(password)) < 6
+        if len(password) < LEAST_PASSWORD or worn:
+            return [
+                f"has no password or a weak one: use one of at least {LEAST_PASSWORD} random characters, "
+                "`openssl rand -hex 24`."
+            ]
+    return []
 
 
 def _is_seed(value: str) -> bool:

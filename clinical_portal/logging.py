@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from clinical_portal import masking
 from clinical_portal.env import env
 
 
@@ -72,6 +73,7 @@ def logging_config(level: str = "INFO") -> dict[str, Any]:
                 "foreign_pre_chain": _shared(),
                 "processors": [
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    masking.processor,
                     structlog.processors.JSONRenderer(),
                 ],
             }
@@ -83,6 +85,7 @@ def logging_config(level: str = "INFO") -> dict[str, Any]:
             "botocore": {"level": "WARNING"},
             "urllib3": {"level": "WARNING"},
             "py4j": {"level": "WARNING"},
+            "axes": {"level": "ERROR"},  # who was refused stands in the audit trail, without what they typed
             "django.server": {"handlers": [], "propagate": True},
         },
     }

@@ -18,7 +18,7 @@ FIT = {
     "AUDIT_SIGNING_KEY": "kXv1m0Q9cT7yRb2Lw5Zp8Nf3Jd6Hs4GaEuViOoCqTkA=",
     "ALLOWED_HOSTS": "risk.hospital.org",
     "DATABASE_URL": "postgresql://clinical:7hG2kQ9vXz4mLp@db:5432/clinical",
-    "REDIS_URL": "redis://cache:6379/0",
+    "REDIS_URL": "redis://:9fK2mQ7xVz4hLp@cache:6379/0",
     "KAFKA_BOOTSTRAP_SERVERS": "kafka-1:9092,kafka-2:9092",
     "LAKE_URL": "s3://clinical-mlops",
     "MLFLOW_TRACKING_URI": "http://mlflow:5000",
@@ -38,8 +38,27 @@ def test_a_fit_environment_is_accepted() -> None:
         ({"SECRET_KEY": "a" * 60}, "SECRET_KEY repeats a few characters"),
         ({"AUDIT_SIGNING_KEY": ""}, "AUDIT_SIGNING_KEY is not set"),
         ({"AUDIT_SIGNING_KEY": "short"}, "AUDIT_SIGNING_KEY has 5 characters; 44 are the least"),
-        ({"AUDIT_SIGNING_KEY": "!Xv1m0Q9cT7yRb2Lw5Zp8Nf3Jd6Hs4GaEuViOoCqTkA="}, "AUDIT_SIGNING_KEY is not 32 bytes in base64"),
+        (
+            {"AUDIT_SIGNING_KEY": "!Xv1m0Q9cT7yRb2Lw5Zp8Nf3Jd6Hs4GaEuViOoCqTkA="},
+            "AUDIT_SIGNING_KEY is not 32 bytes in base64",
+        ),
         ({"DATABASE_URL": "postgresql://clinical@db/clinical"}, "DATABASE_URL has no password or a weak one"),
+        ({"DATABASE_URL": "postgresql://clinical:changeme@db/clinical"}, "DATABASE_URL has no password or a weak one"),
+        ({"DATABASE_URL": "postgresql://clinicaldata:clinicaldata@db/x"}, "DATABASE_URL has no password or a weak one"),
+        ({"DATABASE_URL": "postgresql://u:aaaaaaaaaaaaaaaa@db/clinical"}, "DATABASE_URL has no password or a weak one"),
+        ({"DATABASE_URL": "sqlite:///x"}, "DATABASE_URL is no address of the form postgresql"),
+        ({"DATABASE_URL": "postgresql://u:7hG2kQ9vXz4mLp@[db/clinical"}, "DATABASE_URL cannot be read as an address"),
+        ({"REDIS_URL": "redis://cache:6379/0"}, "REDIS_URL has no password or a weak one"),
+        ({"REDIS_URL": "redis://:%61%61@cache:6379/0"}, "REDIS_URL has no password or a weak one"),
+        ({"REDIS_URL": "memory://:9fK2mQ7xVz4hLp@x"}, "REDIS_URL is no address of the form redis or rediss"),
+        ({"MLFLOW_TRACKING_URI": "http://admin:password@mlflow:5000"}, "MLFLOW_TRACKING_URI has no password or a weak"),
+        ({"MLFLOW_TRACKING_URI": "file:///mlruns"}, "MLFLOW_TRACKING_URI is no address of the form http or https"),
+        ({"ALERT_WEBHOOK_URL": "http://hooks.example.org/x"}, "ALERT_WEBHOOK_URL is no address of the form https"),
+        (
+            {"CSRF_TRUSTED_ORIGINS": "https://a.org,http://b.org"},
+            "CSRF_TRUSTED_ORIGINS is no address of the form https",
+        ),
+        ({"S3_ACCESS_KEY": "lake-writer", "S3_SECRET_KEY": "minioadmin" * 4}, "S3_SECRET_KEY contains a word"),
         ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS allows every host"),
         ({"LAKE_URL": "file:///srv/lake"}, "LAKE_URL is a local folder"),
         ({"S3_ACCESS_KEY": "lake-writer"}, "S3_ACCESS_KEY and S3_SECRET_KEY belong together"),
@@ -63,7 +82,16 @@ def test_every_problem_is_said_at_once() -> None:
 def test_secrets_are_never_in_a_message() -> None:
     secret = "hunter2-hunter2"
     problems = Environment(
-        {**FIT, "SECRET_KEY": secret, "DATABASE_URL": f"postgresql://u:{secret[:7]}@db/x"}
+        {
+            **FIT,
+            "SECRET_KEY": secret,
+            "AUDIT_SIGNING_KEY": secret,
+            "S3_SECRET_KEY": secret,
+            "DATABASE_URL": f"postgresql://u:{secret[:7]}@db/x",
+            "REDIS_URL": f"redis://:{secret[:7]}@cache/0",
+            "ALERT_WEBHOOK_URL": f"http://hooks.org/{secret}",
+            "MLFLOW_TRACKING_URI": f"ftp://u:{secret}@mlflow",
+        }
     ).problems()
     assert problems
     assert not any("hunter2" in problem for problem in problems)
