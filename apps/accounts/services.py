@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
+from importlib import import_module
 from typing import Any
 
 from axes.utils import reset
+from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from apps.accounts import names, training
+from apps.accounts import names, selectors, training
 from apps.accounts.models import RoleGrant, User
 from apps.accounts.permissions import check
 from apps.accounts.roles import ROLES
@@ -143,6 +146,20 @@ def reset_password(*, by: User | Actor, user: User, password: str) -> User:
         user.save(update_fields=["password", "must_change_password"])
         reset(username=names.key(user.username))  # wrong tries with the old password no longer count
     return user
+
+
+def close_sessions(*, by: User, user: User, handles: Collection[str]) -> int:
+    """End these of a person's sessions (``selectors.open_sessions``), from their next request on; how many there were.
+    One's own, or with the permission to keep accounts anybody's."""
+    if by.pk != user.pk:
+        check(by, "manage_users", trial=None)
+    ending = [one for one in selectors.open_sessions(user) if one.handle in handles]
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+    with transaction.atomic():
+        for one in ending:
+            record(by=Actor.person(by), action="accounts.session_closed", obj=user, after={"session": one.handle})
+            store(one.key).delete()
+    return len(ending)
 
 
 def grant_role(

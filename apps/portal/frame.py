@@ -56,6 +56,8 @@ SECTIONS = (
     ("Model", "Model", "portal:model", "view_models"),
     ("Data", "Imports", "portal:imports", "view_jobs"),
     ("Runs", "Runs", "portal:runs", "view_jobs"),
+    ("Study", "Set-up", "portal:study", "view_study"),
+    ("Study", "People", "portal:people", "view_people"),
 )
 
 

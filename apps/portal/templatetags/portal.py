@@ -35,6 +35,7 @@ SHEETS = (
             "signature",
             "progress",
             "patient",
+            "study",
         )
     ),
 )

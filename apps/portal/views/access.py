@@ -14,9 +14,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
-from apps.accounts import services
+from apps.accounts import services, training
 from apps.accounts.models import User
 from apps.core.errors import DomainError
+from apps.portal.presenters import words
 from apps.portal.views.base import PUBLIC, SIGNED_IN, PortalView
 
 
@@ -45,6 +46,12 @@ class SignIn(LoginView):
     authentication_form = SignInForm
     redirect_authenticated_user = True
 
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        """In; whoever's training lapses soon, or has lapsed, is told so at once."""
+        response = super().form_valid(form)
+        warn_of_training(self.request)
+        return response
+
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
         response = super().form_invalid(form)
         response.status_code = 401
@@ -54,6 +61,21 @@ class SignIn(LoginView):
         """Whoever still has the password an administrator gave them chooses their own first."""
         user = cast("User", self.request.user)
         return reverse("portal:password") if user.must_change_password else super().get_success_url()
+
+
+def warn_of_training(request: HttpRequest) -> None:
+    """A message for each course that one's roles ask for and that lapses soon, or bars signing already."""
+    user = cast("User", request.user)
+    standing = training.standing_of(user)
+    for name in training.required_of(user):
+        one = standing[name]
+        if not one.counts:
+            messages.warning(
+                request, f"Your training “{one.course.title}” is not current: you cannot sign until it is renewed."
+            )
+        elif one.state == "ending":
+            days = words.plural(one.days or 0, "day")
+            messages.warning(request, f"Your training “{one.course.title}” ends in {days}; after that you cannot sign.")
 
 
 class SignOut(PortalView):

@@ -29,6 +29,8 @@ class Home(PortalView):
         from django.conf import settings
 
         trials = permissions.visible_trials(request.user)
+        if not trials and permissions.may(request.user, "manage_trials", trial=None):
+            return redirect("portal:study_new")
         if not trials:
             return self.page("portal/no_role.html", {})
         chosen = settings.DEFAULT_TRIAL_ID if settings.DEFAULT_TRIAL_ID in trials else trials[0]
