@@ -382,8 +382,10 @@ def _faults(address: Address, value: str) -> list[str]:
         worn = password.lower() in WEAK_WORDS or password == (parts.username or "") or len(set(password)) < 6
         if len(password) < LEAST_PASSWORD or worn:
             return [
-                f"has no password or a weak one: use one of at least {LEAST_PASSWORD} random characters, "
-                "`openssl rand -hex 24`."
+                (
+                    f"has no password or a weak one: use one of at least {LEAST_PASSWORD} random characters, "
+                    "`openssl rand -hex 24`."
+                )
             ]
     return []
 
