@@ -71,37 +71,77 @@ class Quarantined(BaseModel):
 
 
 class ImportRun(BaseModel):
-    """One import of a finished study's files. Per domain: rows carried + rows refused = rows read."""
+    """One import of a study's files, or one check of them, which writes nothing but its own report.
+
+    Per domain rows carried + rows refused = rows read. ``trial`` is empty until the import has made it; ``trial_name``
+    is the identifier asked for or found in the files. ``place`` is where sent files lie until the import is done.
+    ``new``, ``corrected``, ``retracted`` and ``unchanged`` count records, ``sent`` events.
+    """
 
     class State(models.TextChoices):
+        DRAFT = "draft", "Needs its columns"
         WAITING = "waiting", "Waiting"
         RUNNING = "running", "Running"
         SUCCEEDED = "succeeded", "Succeeded"
         FAILED = "failed", "Failed"
+        DISCARDED = "discarded", "Discarded"
 
-    trial = models.ForeignKey("patients.Trial", on_delete=models.PROTECT, related_name="imports")
-    folder = models.CharField(max_length=500)
+    class Kind(models.TextChoices):
+        CHECK = "check", "Check"
+        IMPORT = "import", "Import"
+
+    class Form(models.TextChoices):
+        SDTM = "sdtm", "SDTM package"
+        TABLE = "table", "Table"
+
+    class Origin(models.TextChoices):
+        SENT = "sent", "Sent through the portal"
+        ROOT = "root", "From the folder for imports"
+        COMMAND = "command", "By an operator's command"
+
+    trial = models.ForeignKey("patients.Trial", on_delete=models.PROTECT, related_name="imports", null=True, blank=True)
+    trial_name = models.CharField(max_length=64, blank=True)
+    title = models.CharField(max_length=200, blank=True, help_text="The study's, as its files say.")
+    kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.IMPORT)
+    form = models.CharField(max_length=8, choices=Form.choices, default=Form.SDTM)
+    origin = models.CharField(max_length=8, choices=Origin.choices, default=Origin.COMMAND)
+    source = models.CharField(max_length=500, help_text="Folder or file, as the person named it.")
+    place = models.CharField(max_length=500, blank=True)
+    mapping = models.JSONField(null=True, blank=True, help_text="Of a table: what its columns mean.")
+    check_run = models.ForeignKey("self", on_delete=models.PROTECT, related_name="imports", null=True, blank=True)
     state = models.CharField(max_length=12, choices=State.choices, default=State.WAITING)
     progress = models.PositiveSmallIntegerField(default=0)
     step = models.CharField(max_length=200, blank=True)
     by = models.CharField(max_length=200)
     started_at = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     error = models.TextField(blank=True)
+    cure = models.TextField(blank=True)
+    package_sha256 = models.CharField(max_length=64, blank=True)
+    subjects = models.PositiveIntegerField(default=0)
+    sites = models.PositiveIntegerField(default=0)
+    new = models.PositiveIntegerField(default=0)
+    corrected = models.PositiveIntegerField(default=0)
+    retracted = models.PositiveIntegerField(default=0)
+    unchanged = models.PositiveIntegerField(default=0)
+    sent = models.PositiveIntegerField(default=0)
+    remarks = models.JSONField(default=list, blank=True, help_text="Sentences about the package as a whole.")
     job = models.ForeignKey("pipelines.JobRun", on_delete=models.PROTECT, related_name="+", null=True, blank=True)
 
     class Meta:
         ordering = ["-created_at"]
+        indexes = [models.Index(fields=["trial_name", "-created_at"], name="import_by_trial_name")]
 
     def __str__(self) -> str:
-        return f"{self.trial_id} from {self.folder}"
+        return f"{self.get_kind_display()} of {self.trial_name or self.source}"
 
 
 class ImportDomain(models.Model):
     """The account of one domain of an import; ``sha256`` is that of the file read."""
 
-    run = models.ForeignKey(ImportRun, on_delete=models.CASCADE, related_name="domains")
-    domain = models.CharField(max_length=8)
+    run = models.ForeignKey(ImportRun, on_delete=models.PROTECT, related_name="domains")
+    domain = models.CharField(max_length=64)
     file = models.CharField(max_length=200)
     sha256 = models.CharField(max_length=64, blank=True)
     rows_read = models.PositiveIntegerField(default=0)
@@ -118,14 +158,18 @@ class ImportDomain(models.Model):
 
 
 class ImportRefusal(models.Model):
-    """A row of an imported file that no event carries, and the named rule it fell under."""
+    """A row (or, where ``count`` > 1, rows) of an imported file that no event carries: the named rule it fell under, why
+    in words, and what would mend it."""
 
-    run = models.ForeignKey(ImportRun, on_delete=models.CASCADE, related_name="refusals")
-    domain = models.CharField(max_length=8)
+    run = models.ForeignKey(ImportRun, on_delete=models.PROTECT, related_name="refusals")
+    domain = models.CharField(max_length=64)
     row = models.CharField(max_length=200, help_text="DOMAIN:SUBJECT:SEQ, or the row's number in the file.")
     rule = models.CharField(max_length=80)
-    message = models.TextField()
+    what = models.CharField(max_length=400, blank=True)
+    why = models.TextField()
+    cure = models.TextField(blank=True)
     values = models.JSONField(default=dict, blank=True)
+    count = models.PositiveIntegerField(default=1)
 
     class Meta:
         ordering = ["run", "domain", "id"]
@@ -133,6 +177,39 @@ class ImportRefusal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.row}: {self.rule}"
+
+
+class ImportChange(models.Model):
+    """A record that an import corrected or retracted: its columns before and after, as {column: [before, after]}."""
+
+    run = models.ForeignKey(ImportRun, on_delete=models.PROTECT, related_name="changes")
+    kind = models.CharField(max_length=10)
+    topic = models.CharField(max_length=40)
+    patient_id = models.CharField(max_length=64)
+    record_id = models.CharField(max_length=120)
+    columns = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["run", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.record_id}: {self.kind}"
+
+
+class ImportMapping(BaseModel):
+    """A saved mapping of a table's columns, to be used again; saving one of the same name makes the next version."""
+
+    name = models.CharField(max_length=80)
+    version = models.PositiveIntegerField(default=1)
+    body = models.JSONField()
+    by = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["name", "-version"]
+        constraints = [models.UniqueConstraint(fields=["name", "version"], name="import_mapping_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
 
 
 class ConsumerState(models.Model):

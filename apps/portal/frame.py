@@ -54,8 +54,10 @@ class Frame:
 SECTIONS = (
     ("Risk board", "Risk board", "portal:board", "view_board"),
     ("Model", "Model", "portal:model", "view_models"),
-    ("Data", "Imports", "portal:imports", "view_jobs"),
+    ("Data", "Imports", "portal:imports", "view_imports"),
+    ("Data", "Refused messages", "portal:refused", "view_data_quality"),
     ("Runs", "Runs", "portal:runs", "view_jobs"),
+    ("Audit", "Audit trail", "portal:audit", "view_audit"),
     ("Study", "Set-up", "portal:study", "view_study"),
     ("Study", "People", "portal:people", "view_people"),
 )

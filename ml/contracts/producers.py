@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PRODUCERS_VERSION = 1
+PRODUCERS_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,11 @@ PRODUCERS: dict[str, Producer] = {
         Producer("simulator-history", True, "The simulated history of a demo trial; recorded_at as simulated."),
         Producer("simulator-live", False, "Simulated patients as time passes."),
         Producer("sdtm-import", True, "A study imported from SDTM; recorded_at from --DTC or the visit's date."),
+        Producer(
+            "table-import",
+            True,
+            "Vitals and laboratory results imported from a table; recorded_at from its own column or its times.",
+        ),
         Producer("portal", False, "A change made by a person in the portal, sent through the outbox."),
         Producer("device", False, "A bedside or wearable device."),
         Producer("edc", False, "An electronic data capture system, as entries are made."),

@@ -226,7 +226,8 @@ def _runs(trial: Trial, now: datetime) -> None:
 def _import(trial: Trial, now: datetime) -> None:
     run = ImportRun.objects.create(
         trial=trial,
-        folder="/data/pilot",
+        trial_name=trial.pk,
+        source="/data/pilot",
         state="succeeded",
         progress=100,
         by="Operator",
@@ -250,7 +251,8 @@ def _import(trial: Trial, now: datetime) -> None:
             domain="LB",
             row=f"LB:01-701-1015:{place}",
             rule="lab_without_a_number",
-            message="The result is neither a number nor a coded text.",
+            why="The result is neither a number nor a coded text.",
+            cure="Correct the result in the source.",
         )
         for place in range(12)
     )

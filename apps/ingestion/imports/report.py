@@ -1,0 +1,89 @@
+"""The report of a check or an import as a file: CSV for a spreadsheet, JSON for a program."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from apps.ingestion.models import ImportRun
+
+COLUMNS = ("domain", "row", "rule", "what", "why", "what would mend it", "rows", "values")
+CHUNK = 1_000
+_FORMULA = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "\n",
+    "\N{FULLWIDTH EQUALS SIGN}",
+    "\N{FULLWIDTH PLUS SIGN}",
+    "\N{FULLWIDTH COMMERCIAL AT}",
+)
+
+
+class _Line:
+    """What csv writes to: it hands the line back."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def cell(value: object) -> str:
+    """A cell that no spreadsheet takes for a formula (an apostrophe goes before what looks like one)."""
+    text = str(value)
+    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
+
+
+def as_csv(run: ImportRun) -> Iterator[str]:
+    """Every refused row, one a line. A byte order mark first: else Excel takes UTF-8 for something else."""
+    writer = csv.writer(_Line())
+    yield "\N{ZERO WIDTH NO-BREAK SPACE}" + str(writer.writerow(COLUMNS))
+    for one in run.refusals.order_by("domain", "id").iterator(chunk_size=CHUNK):
+        values = json.dumps(one.values, ensure_ascii=False, sort_keys=True) if one.values else ""
+        said = (one.domain, one.row, one.rule, one.what, one.why, one.cure, one.count, values)
+        yield str(writer.writerow([cell(item) for item in said]))
+
+
+def as_json(run: ImportRun) -> Iterator[str]:
+    """Everything the page shows, as one JSON object, row by row."""
+    head: dict[str, Any] = {
+        "import": str(run.pk),
+        "kind": run.kind,
+        "trial": run.trial_name,
+        "state": run.state,
+        "package_sha256": run.package_sha256,
+        "finished_at": run.finished_at.isoformat() if run.finished_at else None,
+        "records": {"new": run.new, "corrected": run.corrected, "retracted": run.retracted, "unchanged": run.unchanged},
+        "remarks": run.remarks,
+        "domains": [
+            {"domain": one.domain, "file": one.file, "sha256": one.sha256, "read": one.rows_read, "carried": one.rows_carried,
+             "refused": one.rows_refused, "events": one.events}
+            for one in run.domains.all()
+        ],
+    }  # fmt: skip
+    yield json.dumps(head, ensure_ascii=False)[:-1]
+    changes = (
+        {
+            "kind": one.kind,
+            "topic": one.topic,
+            "patient": one.patient_id,
+            "record": one.record_id,
+            "columns": one.columns,
+        }
+        for one in run.changes.iterator(chunk_size=CHUNK)
+    )
+    refusals = (
+        {"domain": one.domain, "row": one.row, "rule": one.rule, "what": one.what, "why": one.why, "cure": one.cure, "rows": one.count,
+         "values": one.values}
+        for one in run.refusals.order_by("domain", "id").iterator(chunk_size=CHUNK)
+    )  # fmt: skip
+    for name, rows in (("changes", changes), ("refused", refusals)):
+        yield f', "{name}": ['
+        for number, row in enumerate(rows):
+            yield (",\n" if number else "\n") + json.dumps(row, ensure_ascii=False)
+        yield "]"
+    yield "}\n"
