@@ -245,7 +245,8 @@ class Verifier:
         if manifest:
             trusted.append((manifest["size"], bytes.fromhex(manifest["root"]), "the signed manifest"))
         if not trusted:
-            return self.wrong("No signature in this export is the key's: nothing in it is proven.")
+            self.wrong("No signature in this export is the key's: nothing in it is proven.")
+            return
         size = int(manifest["size"]) if manifest else max(one[0] for one in trusted)
         trusted += self.from_outside(manifest, size)
         leaves = self.tree(size, [one for one in trusted if one[0] <= size])
@@ -540,7 +541,6 @@ def number(text: object) -> int:
     return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 16 else -1
 
 
-# --- the program ----------------------------------------------------------------------------------------------------
 def verify_receipt(receipt: dict, key: bytes) -> list[str]:
     """Problems of one record's receipt."""
     read = read_checkpoint(receipt["checkpoint"], key)

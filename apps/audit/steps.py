@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from django.apps import apps as registry
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import transaction
@@ -25,8 +26,8 @@ FOLDER = "audit/exports"
 
 
 def export(context: dict[str, Any], report: Report) -> dict[str, Any]:
-    """Write the export of ``context["scope"]`` (a trial; "" = everything) to the lake, in parts, and record it for
-    ``context["by"]``, the person who asked."""
+    """Write the export of ``context["scope"]`` (a trial; "" = everything) to the lake, in parts, and record it for the
+    person who asked for the run."""
     scope = str(context["scope"])
     actor = _person(context)
     with TemporaryDirectory(dir=_work()) as folder:
@@ -74,7 +75,8 @@ def parts_of(export_id: str, parts: int) -> Iterator[bytes]:
 
 
 def _person(context: dict[str, Any]) -> Actor:
-    return Actor.person(get_user_model().objects.get(username=context["by"]))
+    run = registry.get_model("pipelines.JobRun")._default_manager.get(pk=context["job_run"])
+    return Actor.person(get_user_model()._default_manager.get_by_natural_key(run.by))
 
 
 def _work() -> Path:

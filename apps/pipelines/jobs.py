@@ -102,6 +102,7 @@ COMPARE_TWO = Step(
     module="ml.comparison",
     options=("lake", "lake-options", "trial", "profile", "one", "two", "one-name", "two-name"),
 )
+KEEP = Step("keep", "The data version is kept", call="apps.pipelines.data_versions:keep")
 QUALITY = Step("quality", "What lies in the lake is held against its limits", call="apps.pipelines.quality:check")
 REGISTER = Step("register", "The version is registered with its gates", call="apps.registry.steps:register", weight=1)
 PREDICT_DAYS = Step("predict", "One prediction a patient-day", call="apps.predictions.batch:predict_days", weight=3)
@@ -115,6 +116,8 @@ COMPARE = Step(
     "compare", "The candidate is compared with what serves", call="apps.monitoring.steps:compare_with_serving", weight=1
 )
 MONITOR = Step("monitor", "Model, data and platform are looked at", call="apps.monitoring.steps:check", weight=1)
+AUDIT_EXPORT = Step("export", "The trail is written with its proof", call="apps.audit.steps:export", weight=1)
+AUDIT_VERIFY = Step("verify", "Every record, root and anchor is verified", call="apps.audit.steps:verify", weight=1)
 SHOW = Step("show", "Patients' records and online windows", call="apps.ingestion.steps:show", weight=3)
 
 JOBS: dict[str, Job] = {
@@ -138,13 +141,13 @@ JOBS: dict[str, Job] = {
             "features",
             "Features",
             "Builds the features and labels of every patient-day of a trial.",
-            (FEATURES, COUNT_FEATURES, LABELS),
+            (FEATURES, COUNT_FEATURES, LABELS, KEEP),
         ),
         Job(
             "backfill",
             "Feature backfill",
             "Builds the features of some days again; the other days stay as they are.",
-            (FEATURES_OF_A_PERIOD, COUNT_FEATURES, LABELS),
+            (FEATURES_OF_A_PERIOD, COUNT_FEATURES, LABELS, KEEP),
         ),
         Job(
             "compare",
@@ -169,7 +172,7 @@ JOBS: dict[str, Job] = {
             "pipeline",
             "Whole pipeline",
             "From bronze to a registered candidate, compared with what serves.",
-            (CLEAN, COUNT_CLEAN, QUARANTINE, FEATURES, COUNT_FEATURES, LABELS, TRAIN, REGISTER, COMPARE),
+            (CLEAN, COUNT_CLEAN, QUARANTINE, FEATURES, COUNT_FEATURES, LABELS, KEEP, TRAIN, REGISTER, COMPARE),
         ),
         Job(
             "study",
@@ -182,6 +185,7 @@ JOBS: dict[str, Job] = {
                 FEATURES,
                 COUNT_FEATURES,
                 LABELS,
+                KEEP,
                 TRAIN,
                 REGISTER,
                 SIGN_DEMO,
@@ -190,6 +194,22 @@ JOBS: dict[str, Job] = {
             ),
         ),
         Job("monitor", "Monitoring", "Looks whether the model is still right and the data are still as in training.", (MONITOR,)),
+        Job(
+            "audit_export",
+            "Audit export",
+            "Writes the sealed audit trail so that a stranger can verify it.",
+            (AUDIT_EXPORT,),
+            queue="default",
+            needs_trial=False,
+        ),
+        Job(
+            "audit_verify",
+            "Audit verification",
+            "Verifies the whole audit trail against its seals, signatures and anchors.",
+            (AUDIT_VERIFY,),
+            queue="default",
+            needs_trial=False,
+        ),
         Job("predict_days", "Predictions of a finished trial", "One prediction a patient-day.", (PREDICT_DAYS,)),
     )
 }  # fmt: skip

@@ -6,6 +6,9 @@ import json
 from typing import Any
 
 from django import template
+from django.urls import reverse
+
+from apps.portal.audit_records import KINDS
 
 register = template.Library()
 
@@ -35,7 +38,10 @@ SHEETS = (
             "signature",
             "progress",
             "patient",
+            "walk",
             "study",
+            "imports",
+            "audit",
         )
     ),
 )
@@ -63,6 +69,18 @@ def icon(name: str, size: int = 16, label: str = "") -> dict[str, Any]:
 def level_mark(level: str, size: str = "", label: str = "") -> dict[str, Any]:
     """The shape of a risk level (``critical`` … ``indeterminate``); its word stands beside it or in ``label``."""
     return {"level": level, "size": size, "label": label}
+
+
+@register.inclusion_tag("components/audit_of.html")
+def audit_of(trial: str, object_type: str, object_id: object, label: str = "History") -> dict[str, Any]:
+    """Opens what was done to one record: ``{% audit_of viewer.trial.pk "pipelines.JobRun" run.id %}``."""
+    key = str(object_id or "")
+    kind = KINDS.get(object_type)
+    return {
+        "url": reverse("portal:audit_of", args=[trial, object_type, key]) if trial and key else "",
+        "label": label,
+        "what": kind.label.lower() if kind else object_type,
+    }
 
 
 @register.filter
