@@ -3,7 +3,9 @@
 The label of (patient, t) is 1 when a new adverse event begins in (t, t + horizon]. It is itself known at a time: as of
 X it comes from the adverse events known by X and not retracted, one per (patient, term, onset). An event is often
 recorded late (half of the pilot's later than 11 days), so a row counts only once its label had time to ripen:
-t + horizon + label maturity <= X, and only while the patient was followed: t + horizon <= end of follow-up.
+t + horizon + label maturity <= X, and only while the patient was followed: t + horizon <= end of follow-up. Where the
+study's risk begins with the first dose (`StudyProfile.risk_from_first_dose`), it counts from that dose on, and who was
+never treated does not count.
 Rows that do not count are left out with the reason, never taken for 0.
 """
 
@@ -14,17 +16,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.contracts.signals import SIGNAL_CODES
+from ml.contracts.signals import DOSE_TAKEN, SIGNAL_CODES
 from ml.facts import Facts, Int, stable_code
 from ml.features.bounds import INFINITE, check_facts
 from ml.features.table import DAY, HOUR
 from ml.features.versions import Holdings, resolve
 from ml.profile import StudyProfile
 
-LABELS_VERSION = 1
-REASONS = ("", "not enrolled", "censored", "immature")
-"""Why a row is left out: before enrolment · its horizon reaches past the end of follow-up · too recent to be known."""
-COUNTS, NOT_ENROLLED, CENSORED, IMMATURE = range(4)
+LABELS_VERSION = 2
+REASONS = ("", "not enrolled", "censored", "immature", "not treated")
+"""Why a row is left out: before enrolment · its horizon reaches past the end of follow-up · too recent to be known · not
+treated yet, in a study whose risk begins with the first dose."""
+COUNTS, NOT_ENROLLED, CENSORED, IMMATURE, NOT_TREATED = range(5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,16 @@ def enrolments(facts: Facts, known_by: int) -> Int:
     return times
 
 
+def first_doses(facts: Facts, known_by: int) -> Int:
+    """First dose of each of `facts.patients`, seconds: of the study doses taken and of the arm's beginning the earlier;
+    far in the future where there is neither. Zeros where no patient has one: then nobody knows when risk began."""
+    times = np.full(len(facts.patients), INFINITE, np.int64)
+    doses, arms = _held(facts, "study_dose", known_by), _held(facts, "arm", known_by)
+    for held in (doses.take(doses.extra == DOSE_TAKEN), arms.take(arms.extra == 1)):
+        np.minimum.at(times, held.patient, held.event)
+    return times if (times < INFINITE).any() else np.zeros_like(times)
+
+
 def label(
     facts: Facts,
     patient: NDArray[np.integer],
@@ -103,6 +116,8 @@ def label(
     reason = np.full(len(who), COUNTS, np.int8)
     reason[when + near + maturity > known_by] = IMMATURE
     reason[when + near > ends[who]] = CENSORED
+    if profile.risk_from_first_dose:
+        reason[first_doses(facts, known_by)[who] > when] = NOT_TREATED
     reason[enrolments(facts, known_by)[who] > when] = NOT_ENROLLED
     known_far = (when + far + maturity <= known_by) & (when + far <= ends[who]) & (reason == COUNTS)
     first = np.full(len(who), -1, np.int64)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-UNITS_VERSION = 1
+UNITS_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ ANALYTES: tuple[Analyte, ...] = (
     _a("lipase", "Lipase", "3040-3", "U/L", 1, (0, 100000), (0, 20000), (40, 240), "LIPASE"),
     _a("amylase", "Amylase", "1798-8", "U/L", 1, (0, 100000), (0, 20000), (25, 125), "AMYLASE"),
     _a("urate", "Urate", "3084-1", "mg/dL", 2, (0, 60), (0, 30), (2.2, 7.7), "URATE|URIC ACID", 168.11),
-    _a("lactate", "Lactate", "2524-7", "mmol/L", 2, (0, 50), (0, 33), (0.5, 2.2), "LACT|LACTATE|LACTIC ACID", 90.08),
+    _a("lactate", "Lactate", "2524-7", "mmol/L", 2, (0, 50), (0, 33), (0.5, 2.2), "LACT|LACTATE|LACTIC ACID|LACTICAC", 90.08),
     _a("hemoglobin", "Haemoglobin", "718-7", "g/dL", 2, (0, 30), (2, 25), (12.3, 17.5), "HGB|HB|HEMOGLOBIN|HAEMOGLOBIN", 16114.0),
     _a("hematocrit", "Haematocrit", "4544-3", "%", 2, (0, 100), (10, 75), (35.9, 50.4), "HCT|HEMATOCRIT|HAEMATOCRIT"),
     _a("rbc", "Erythrocytes", "789-8", "10*12/L", 2, (0, 20), (0.5, 10), (4.1, 5.9), "RBC|ERYTHROCYTES"),
@@ -113,27 +113,28 @@ ANALYTES: tuple[Analyte, ...] = (
 )
 
 SPELLINGS: dict[str, tuple[str, ...]] = {
-    "mg/dL": ("mg/dL", "mg/dl", "MG/DL", "mg%", "mg/100mL"),
-    "g/dL": ("g/dL", "g/dl", "G/DL", "gm/dL"),
+    "mg/dL": ("mg/dL", "mg/dl", "MG/DL", "mg%", "mg/100mL", "mg/100 mL", "mg/DL"),
+    "g/dL": ("g/dL", "g/dl", "G/DL", "gm/dL", "g%", "g/100mL", "g/100 mL"),
     "g/L": ("g/L", "g/l", "G/L"),
-    "mg/L": ("mg/L", "mg/l", "MG/L"),
-    "mmol/L": ("mmol/L", "mmol/l", "MMOL/L", "mM"),
-    "umol/L": ("umol/L", "umol/l", "UMOL/L", "µmol/L", "μmol/L"),
+    "mg/L": ("mg/L", "mg/l", "MG/L", "ug/mL", "µg/mL", "μg/mL", "mcg/mL", "UG/ML"),
+    "mmol/L": ("mmol/L", "mmol/l", "MMOL/L", "mM", "mmoL/L"),
+    "umol/L": ("umol/L", "umol/l", "UMOL/L", "µmol/L", "μmol/L", "mcmol/L", "umoL/L"),
     "meq/L": ("meq/L", "mEq/L", "mEq/l", "MEQ/L", "meq/l"),
-    "U/L": ("U/L", "u/L", "IU/L", "[IU]/L", "U/l", "IU/l"),
-    "ukat/L": ("ukat/L", "µkat/L", "μkat/L", "ukat/l"),
-    "10*9/L": ("10*9/L", "10^9/L", "x10^9/L", "10E9/L", "G/L cells", "10*3/uL", "10^3/uL", "x10^3/uL", "10*3/µL", "K/uL", "k/uL", "THOU/uL", "GI/L"),
-    "/uL": ("/uL", "/µL", "cells/uL", "/mm3"),
-    "10*12/L": ("10*12/L", "10^12/L", "x10^12/L", "10E12/L", "TI/L", "10*6/uL", "10^6/uL", "M/uL"),
+    "U/L": ("U/L", "u/L", "IU/L", "[IU]/L", "U/l", "IU/l", "UNITS/L", "units/L"),
+    "ukat/L": ("ukat/L", "µkat/L", "μkat/L", "ukat/l", "UKAT/L", "mckat/L"),
+    "nkat/L": ("nkat/L", "NKAT/L"),
+    "10*9/L": ("10*9/L", "10^9/L", "x10^9/L", "10E9/L", "G/L cells", "10*3/uL", "10^3/uL", "x10^3/uL", "10*3/µL", "K/uL", "k/uL", "THOU/uL", "GI/L", "10^9/l", "10**9/L", "x10E9/L", "X10^9/L", "x10*9/L", "10(9)/L", "x10(9)/L", "GIGA/L", "giga/L", "10E3/uL", "x10E3/uL", "X10^3/uL", "10^3/µL", "10^3/mcL", "x10^3/mcL", "10^3/mm3", "10*3/mm3", "x10^3/mm3", "10^3/mm^3", "K/mm3", "K/mcL", "thou/uL", "THOU/mcL", "Thou/uL"),
+    "/uL": ("/uL", "/µL", "cells/uL", "/mm3", "/mcL", "cells/mcL", "cells/µL", "cells/mm3", "/mm^3", "/cumm"),
+    "10*12/L": ("10*12/L", "10^12/L", "x10^12/L", "10E12/L", "TI/L", "10*6/uL", "10^6/uL", "M/uL", "10^12/l", "10**12/L", "x10E12/L", "X10^12/L", "x10*12/L", "10(12)/L", "x10(12)/L", "TERA/L", "10E6/uL", "x10^6/uL", "x10E6/uL", "X10^6/uL", "10^6/µL", "10^6/mcL", "x10^6/mcL", "10^6/mm3", "10*6/mm3", "x10^6/mm3", "10^6/mm^3", "MILL/uL", "Mill/uL", "M/mm3", "M/mcL"),
     "%": ("%", "percent"),
-    "L/L": ("L/L", "fraction"),
+    "L/L": ("L/L", "fraction", "fraction of 1", "FRACTION OF 1", "Fraction", "FRACTION"),
     "1": ("1", "{INR}", "RATIO", "ratio"),
-    "s": ("s", "sec", "seconds"),
-    "m[IU]/L": ("m[IU]/L", "mIU/L", "mU/L", "u[IU]/mL", "uIU/mL", "µIU/mL"),
-    "ng/mL": ("ng/mL", "ng/ml", "ug/L", "µg/L"),
-    "ng/L": ("ng/L", "ng/l"),
-    "pg/mL": ("pg/mL", "pg/ml"),
-    "mL/min/{1.73_m2}": ("mL/min/{1.73_m2}", "mL/min/1.73m2", "mL/min/1.73 m2"),
+    "s": ("s", "sec", "seconds", "SEC", "Sec", "SECONDS"),
+    "m[IU]/L": ("m[IU]/L", "mIU/L", "mU/L", "u[IU]/mL", "uIU/mL", "µIU/mL", "MIU/L", "uU/mL", "µU/mL", "mcIU/mL", "UIU/ML"),
+    "ng/mL": ("ng/mL", "ng/ml", "ug/L", "µg/L", "NG/ML", "mcg/L", "UG/L", "μg/L"),
+    "ng/L": ("ng/L", "ng/l", "NG/L"),
+    "pg/mL": ("pg/mL", "pg/ml", "PG/ML"),
+    "mL/min/{1.73_m2}": ("mL/min/{1.73_m2}", "mL/min/1.73m2", "mL/min/1.73 m2", "mL/min/1.73m^2", "ML/MIN/1.73M2", "ml/min/1.73m2", "mL/min/1.73m**2", "mL/min/1.73 m^2"),
 }
 """UCUM unit → the spellings accepted for it, to the letter. The second spelling group of a count is the same quantity."""
 
@@ -141,7 +142,7 @@ CONVERSIONS: dict[str, dict[str, float]] = {
     "mg/dL": {"mg/L": 0.1, "g/L": 100.0, "g/dL": 1000.0},
     "g/dL": {"g/L": 0.1, "mg/dL": 0.001},
     "mg/L": {"mg/dL": 10.0},
-    "U/L": {"ukat/L": 60.0},
+    "U/L": {"ukat/L": 60.0, "nkat/L": 0.06},
     "10*9/L": {"/uL": 0.001},
     "%": {"L/L": 100.0},
     "ng/mL": {"ng/L": 0.001, "pg/mL": 0.001},

@@ -185,10 +185,12 @@ def _onsets(
 ) -> None:
     if begin is None:
         return
-    mean = trial.rate * trial.treatment
+    # Up to the planned end, however the subject fares; what would have begun after the end is not there.
+    span = trial.treatment + (trial.screening if trial.onsets_from == "screening" else 0)
+    mean = trial.rate * span
     number = int(rng.poisson(mean) if trial.counts == "poisson" else rng.integers(0, int(2 * mean) + 1))
     for seq in range(number):
-        onset = begin + timedelta(days=int(rng.integers(0, trial.treatment)))
+        onset = begin + timedelta(days=int(rng.integers(0, span)))
         if onset > end:
             continue
         recorded = onset + timedelta(days=int(rng.integers(0, trial.recorded_late + 1)))

@@ -184,6 +184,12 @@ PUBLISHED = [
     ("sodium", "mEq/L", 1),
     ("platelets", "K/uL", 1),
     ("neutrophils", "/uL", 0.001),
+    ("crp", "ug/mL", 1),
+    ("alt", "nkat/L", 0.06),
+    ("wbc", "10^3/mm3", 1),
+    ("rbc", "MILL/uL", 1),
+    ("hematocrit", "fraction of 1", 100),
+    ("tsh", "uIU/mL", 1),
 ]
 
 

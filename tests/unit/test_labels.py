@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 
 from ml.features.table import DAY, HOUR
-from ml.labels import CENSORED, COUNTS, IMMATURE, NOT_ENROLLED, REASONS, as_of_times, follow_up_ends, label
+from ml.labels import (
+    CENSORED,
+    COUNTS,
+    IMMATURE,
+    NOT_ENROLLED,
+    NOT_TREATED,
+    REASONS,
+    as_of_times,
+    first_doses,
+    follow_up_ends,
+    label,
+)
 from ml.profile import StudyProfile
 from tests.unit.features.histories import START, facts_from
 
@@ -92,7 +103,46 @@ def test_follow_up_ends_with_the_day_of_disposition():
 def test_rows_before_enrolment_are_left_out_and_counted():
     found = _label(_facts(), START - 1, START)
     assert found.reason.tolist() == [NOT_ENROLLED, COUNTS]
-    assert found.left_out() == {REASONS[NOT_ENROLLED]: 1, REASONS[CENSORED]: 0, REASONS[IMMATURE]: 0}
+    assert found.left_out() == {
+        REASONS[NOT_ENROLLED]: 1, REASONS[CENSORED]: 0, REASONS[IMMATURE]: 0, REASONS[NOT_TREATED]: 0
+    }  # fmt: skip
+
+
+def _treated(*doses: tuple[int, int, str, int]):
+    """Two patients, enrolled at START; (patient, time, signal, extra) of doses and arms."""
+    rows = [
+        {"patient": p, "signal": "enrolment", "key": 1, "event_time": START, "known_time": START, "value": 1}
+        for p in (0, 1)
+    ]
+    rows += [
+        {
+            "patient": p,
+            "signal": signal,
+            "key": 20 + n,
+            "event_time": time,
+            "known_time": time,
+            "value": 0,
+            "extra": extra,
+        }
+        for n, (p, time, signal, extra) in enumerate(doses)
+    ]
+    return facts_from(rows, 2)
+
+
+def test_days_before_the_first_dose_do_not_count_where_risk_begins_with_it():
+    dose, treated = START + 14 * DAY, replace(PROFILE, risk_from_first_dose=True)
+    missed, arm = (0, START + DAY, "study_dose", 1), (0, dose, "arm", 1)
+    facts = _treated(missed, (0, dose + DAY, "study_dose", 0), arm, (1, START + 3 * DAY, "arm", 0))
+    assert first_doses(facts, LATE).tolist()[0] == dose
+    assert _label(facts, dose - 1, dose, profile=treated).reason.tolist() == [NOT_TREATED, COUNTS]
+    never = label(facts, np.array([1]), np.array([dose]), treated, known_by=LATE)
+    assert never.reason.tolist() == [NOT_TREATED]
+    assert _label(facts, dose - 1, dose).counts.all()
+
+
+def test_where_nobody_has_a_dose_risk_begins_with_enrolment():
+    found = _label(_treated(), START - 1, START, profile=replace(PROFILE, risk_from_first_dose=True))
+    assert found.reason.tolist() == [NOT_ENROLLED, COUNTS]
 
 
 def test_midnights_where_a_study_has_no_live_data():

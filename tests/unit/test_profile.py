@@ -24,6 +24,7 @@ OTHER = {
     "cadence_seconds": 0,
     "baseline_days": 7,
     "label_maturity_days": 60,
+    "risk_from_first_dose": True,
     "study_treatments": ("XANOMELINE", "PLACEBO"),
     "vitals_stale_hours": 1080.0,
     "signs_required": (),
