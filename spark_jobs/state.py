@@ -13,11 +13,12 @@ from ml.cleaning.rules import RULES_VERSION
 from ml.contracts.analytes import UNITS_VERSION
 from ml.contracts.producers import PRODUCERS_VERSION
 from ml.lake import Lake
+from ml.lake.parquet import parquet
 from spark_jobs.settings import Settings
-from spark_jobs.tables import code_digest, parquet, read_json, read_table, write_json
+from spark_jobs.tables import code_digest, read_json, read_table, write_json
 from spark_jobs.transforms.cleaning import KEYS
 
-_SOURCES = ("ml.cleaning", "ml.contracts", "ml.facts", "spark_jobs.transforms.cleaning", "spark_jobs.tables")
+_SOURCES = ("ml.cleaning", "ml.contracts", "ml.facts", "ml.lake.parquet", "spark_jobs.transforms.cleaning", "spark_jobs.tables")
 
 
 @dataclass

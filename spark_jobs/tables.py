@@ -21,6 +21,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from ml.lake import Lake, LakeError
 from ml.lake.bronze import epochs, read_claimed
+from ml.lake.parquet import parquet
 from spark_jobs.schema import CLAIMS
 from spark_jobs.transforms.cleaning import ClaimRef
 
@@ -65,25 +66,6 @@ class Written(NamedTuple):
     sha256: str
 
 
-def parquet(table: pa.Table) -> bytes:
-    """A table as Parquet; equal tables are equal bytes."""
-    sink = io.BytesIO()
-    texts = [item.name for item in table.schema if pa.types.is_string(item.type)]
-    pq.write_table(
-        table.combine_chunks(),
-        sink,
-        version="2.6",
-        row_group_size=1 << 17,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=texts,
-        write_statistics=True,
-        store_schema=False,
-        write_page_index=False,
-    )
-    return sink.getvalue()
-
-
 def write_table(lake: Lake, path: str, table: pa.Table, known: str | None = None) -> Written:
     """Write a table as Parquet, in one piece; not again where its SHA-256 is the `known` one."""
     data = parquet(table)
@@ -91,11 +73,6 @@ def write_table(lake: Lake, path: str, table: pa.Table, known: str | None = None
     if digest != known:
         lake.put(path, data)
     return Written(path, table.num_rows, len(data), digest)
-
-
-def parquet_digest(table: pa.Table) -> str:
-    """SHA-256 of a table as Parquet."""
-    return hashlib.sha256(parquet(table)).hexdigest()
 
 
 def read_table(lake: Lake, path: str, schema: pa.Schema, sha256: str | None = None) -> pa.Table:

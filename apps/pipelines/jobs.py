@@ -103,6 +103,7 @@ COMPARE_TWO = Step(
     options=("lake", "lake-options", "trial", "profile", "one", "two", "one-name", "two-name"),
 )
 KEEP = Step("keep", "The data version is kept", call="apps.pipelines.data_versions:keep")
+KEEP = Step("keep", "The data version is kept", call="apps.pipelines.data_versions:keep")
 QUALITY = Step("quality", "What lies in the lake is held against its limits", call="apps.pipelines.quality:check")
 REGISTER = Step("register", "The version is registered with its gates", call="apps.registry.steps:register", weight=1)
 PREDICT_DAYS = Step("predict", "One prediction a patient-day", call="apps.predictions.batch:predict_days", weight=3)

@@ -40,6 +40,7 @@ ADMIN_PAGES: dict[str, str] = {
     "registry_modelversion_sign_silent": "sign_model",
     "registry_modelversion_reject": "reject_model",
     "registry_modelversion_retire": "retire_model",
+    "registry_modelversion_roll_back": "roll_back_model",
 }
 #: Addresses of the API whose body, not the address, names a patient.
 PATIENT_IN_BODY = frozenset({"api-predict", "api-predict-alias"})

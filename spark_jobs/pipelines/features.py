@@ -19,6 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from ml.contracts.events import TOPICS
 from ml.features import TABLE_DIGEST
 from ml.lake import Lake, LakeError
+from ml.lake.parquet import parquet_digest
 from spark_jobs.frames import Piece, as_table, batches, pieces
 from spark_jobs.progress import step
 from spark_jobs.schema import FILES, PIECES, WRITTEN
@@ -29,7 +30,6 @@ from spark_jobs.tables import (
     code_digest,
     features_path,
     files_frame,
-    parquet_digest,
     read_json,
     read_table,
     write_json,

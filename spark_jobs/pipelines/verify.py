@@ -9,11 +9,12 @@ import pyarrow.compute as pc
 
 from ml.contracts.events import TOPICS
 from ml.lake import Lake
+from ml.lake.parquet import parquet_digest
 from spark_jobs.pipelines.features import manifest_path
 from spark_jobs.progress import tell
 from spark_jobs.settings import JobError, Settings
 from spark_jobs.state import load
-from spark_jobs.tables import parquet_digest, read_json, read_table
+from spark_jobs.tables import read_json, read_table
 from spark_jobs.transforms.features import ROWS
 
 NAMED = 5

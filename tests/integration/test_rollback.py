@@ -139,7 +139,7 @@ def test_the_button_asks_why_and_shows_to_whom(
     assert "serves again" in asked
     assert 'name="reason"' in asked
     refused = ask(client, trial, two[1], reason="")
-    assert refused.status_code == 400
+    assert refused.status_code == 422
     assert "Say why" in refused.content.decode()
     assert ask(client, trial, two[1], reason="Recalled.").status_code == 302
     assert selectors.serving(trial).version == two[0]  # type: ignore[union-attr]
