@@ -6,18 +6,23 @@ import sys
 import time
 import traceback
 
+from ml.exits import TOO_LITTLE
 from ml.lake import LakeError
 from spark_jobs.jobs import JOBS
 from spark_jobs.progress import tell
-from spark_jobs.settings import JobError, parser, settings
+from spark_jobs.settings import JobError, TooLittle, parser, settings
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one job. 0 = done; 1 = it could not be done and a sentence says why; 2 = the arguments are wrong."""
+    """Run one job. 0 = done; 1 = it could not be done and a sentence says why; 2 = the arguments are wrong;
+    65 = there is nothing to work on yet."""
     began = time.monotonic()
     try:
         chosen = parser(tuple(JOBS)).parse_args(argv)
         outcome = JOBS[chosen.job].load()(settings(chosen))
+    except TooLittle as error:
+        tell(error=str(error))
+        return TOO_LITTLE
     except (JobError, LakeError, ValueError) as error:
         tell(error=str(error))
         return 1

@@ -21,6 +21,10 @@ class JobError(Exception):
     """A job cannot do what it was asked; the message is a sentence for people."""
 
 
+class TooLittle(JobError):
+    """There is nothing to work on yet; nothing is broken."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """Settings of one run. `trial` None = every trial with a profile. `as_of` is seconds since 1970 UTC. `first_day` and

@@ -28,6 +28,10 @@ class Step:
     arguments: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     weight: int = 1
+    may_lack: bool = False
+    """Whether there may be too little data for it: the run then goes on, and says what was not done and why."""
+    needs: tuple[str, ...] = ()
+    """Outputs of earlier steps without which this one is not done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,6 @@ COMPARE_TWO = Step(
     module="ml.comparison",
     options=("lake", "lake-options", "trial", "profile", "one", "two", "one-name", "two-name"),
 )
-KEEP = Step("keep", "The data version is kept", call="apps.pipelines.data_versions:keep")
 KEEP = Step("keep", "The data version is kept", call="apps.pipelines.data_versions:keep")
 QUALITY = Step("quality", "What lies in the lake is held against its limits", call="apps.pipelines.quality:check")
 REGISTER = Step("register", "The version is registered with its gates", call="apps.registry.steps:register", weight=1)
@@ -183,15 +186,15 @@ JOBS: dict[str, Job] = {
                 CLEAN,
                 COUNT_CLEAN,
                 QUARANTINE,
-                FEATURES,
-                COUNT_FEATURES,
-                LABELS,
-                KEEP,
-                TRAIN,
-                REGISTER,
-                SIGN_DEMO,
                 SHOW,
-                PREDICT_DAYS,
+                replace(FEATURES, may_lack=True),
+                replace(COUNT_FEATURES, needs=("data_version",)),
+                replace(LABELS, needs=("data_version",)),
+                replace(KEEP, needs=("data_version",)),
+                replace(TRAIN, needs=("data_version",), may_lack=True),
+                replace(REGISTER, needs=("bundle_path",)),
+                replace(SIGN_DEMO, needs=("version",)),
+                replace(PREDICT_DAYS, needs=("data_version",)),
             ),
         ),
         Job("monitor", "Monitoring", "Looks whether the model is still right and the data are still as in training.", (MONITOR,)),

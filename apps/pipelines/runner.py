@@ -17,6 +17,7 @@ from django.conf import settings
 from apps.core.errors import DomainError, Unavailable
 from apps.pipelines import metrics
 from apps.pipelines.jobs import Context, Job, Step
+from ml.exits import TOO_LITTLE
 
 LOG_TAIL = 40
 SPARK_MODULE = "spark_jobs"
@@ -36,8 +37,19 @@ class StepFailed(DomainError):
     default_status = 500
 
 
+class TooLittle(StepFailed):
+    """There was not enough data for the step; `said` is the sentence of its program, with the number."""
+
+    default_code = "too_little"
+
+    def __init__(self, message: str, *, said: str, cure: str) -> None:
+        super().__init__(message, cure=cure)
+        self.said = said
+
+
 def run_steps(job: Job, context: Context, progress: Progress) -> Context:
-    """Run every step of `job`. Returns the context with all outputs. Raises StepFailed, or a step's own DomainError."""
+    """Run every step of `job`. Returns the context with all outputs; `not_done` lists the steps for
+    which there was too little data. Raises StepFailed, or a step's own DomainError."""
     total = sum(step.weight for step in job.steps)
     done = 0
     for step in job.steps:
@@ -47,10 +59,23 @@ def run_steps(job: Job, context: Context, progress: Progress) -> Context:
             share = min(1.0, part / of) if of else 0.0
             progress.step(f"{step.sentence}: {what}", int(100 * (done + step.weight * share) / total))
 
-        outputs = _command(step, context, report, progress) if step.module else _call(step, context, report)
-        context |= outputs
+        try:
+            context |= _outputs(step, context, report, progress)
+        except TooLittle as error:
+            if not step.may_lack:
+                raise
+            context["not_done"] = [*context.get("not_done", ()), {"step": step.sentence, "because": error.said}]
+            progress.log(f"Not done: {step.sentence}. {error.said}")
         done += step.weight
     return context
+
+
+def _outputs(step: Step, context: Context, report: Any, progress: Progress) -> Context:
+    """What the step gives; nothing where an earlier step, which it needs, was not done."""
+    if any(name not in context for name in step.needs):
+        progress.log(f"Not done: {step.sentence}, for what it needs was not done before.")
+        return {}
+    return _command(step, context, report, progress) if step.module else _call(step, context, report)
 
 
 def _call(step: Step, context: Context, report: Any) -> Context:
@@ -101,6 +126,8 @@ def _command(step: Step, context: Context, report: Any, progress: Progress) -> C
         metrics.spark_job_ended(step.name, time.monotonic() - began, succeeded=code == 0)
     if code != 0:
         said = next((line for line in reversed(tail) if line.strip()), "nothing")
+        if code == TOO_LITTLE:
+            raise TooLittle(f"{step.sentence}: {said[:400]}", said=said[:400], cure="Run it again once there is more.")
         raise StepFailed(
             f"{step.sentence}: the program ended with status {code}. It last said: {said[:400]}",
             cure="Read the log of this run, mend the cause and press Run again; nothing half-written is read by anyone.",

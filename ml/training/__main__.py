@@ -19,6 +19,7 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 
 from ml.drift import Reference, sample_rows
+from ml.exits import TOO_LITTLE
 from ml.features import TABLE_DIGEST
 from ml.lake import Lake, LakeError
 from ml.profile import StudyProfile
@@ -26,7 +27,7 @@ from ml.splits import PARTS, TRAIN
 from ml.training import source
 from ml.training.assess import assess
 from ml.training.crossval import cross_validate
-from ml.training.data import DataError, TrainingData
+from ml.training.data import DataError, TooFew, TrainingData
 from ml.training.tracking import EXPERIMENT, MODEL_NAME, Recorded, Tracker
 from ml.training.train import Epoch, Trained, TrainingConfig, train
 
@@ -196,16 +197,19 @@ def _evaluate(run: Run, data: TrainingData, trained: Trained, report: Callable[.
         report=lambda what: report(step=f"evaluating: {what}", done=70, of=STEPS),
     )
     if run.folds:
-        body["cross_validation"] = cross_validate(
-            run.config,
-            data,
-            run.profile,
-            masked=source.hidden_features(run.profile),
-            folds=run.folds,
-            report=lambda fold: report(
-                step=f"cross-validation, fold {fold} of {run.folds}", done=75 + 18 * fold // run.folds, of=STEPS
-            ),
-        )
+        try:
+            body["cross_validation"] = cross_validate(
+                run.config,
+                data,
+                run.profile,
+                masked=source.hidden_features(run.profile),
+                folds=run.folds,
+                report=lambda fold: report(
+                    step=f"cross-validation, fold {fold} of {run.folds}", done=75 + 18 * fold // run.folds, of=STEPS
+                ),
+            )
+        except TooFew as error:  # a fold may have too few events where the whole has enough
+            body["cross_validation_not_done"] = str(error)
     return body
 
 
@@ -265,6 +269,9 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         outcome = execute(run_of(arguments))
+    except TooFew as error:
+        tell(error=str(error))
+        return TOO_LITTLE
     except (DataError, LakeError, MlflowException) as error:
         tell(error=str(error))
         return 1

@@ -16,6 +16,10 @@ class DataError(ValueError):
     """There are no rows to learn from, or they lack what training needs."""
 
 
+class TooFew(DataError):
+    """Nothing is wrong with the data, but there is too little to learn from; the message names the number."""
+
+
 @dataclass(frozen=True)
 class TrainingData:
     """n rows over f features that count (label mature, follow-up complete), sorted by patient and time.

@@ -19,7 +19,7 @@ from pyarrow import parquet
 from ml.features import FEATURES, NAMES, TABLE_DIGEST
 from ml.lake import ObjectMissing
 from ml.profile import StudyProfile
-from ml.training.data import DataError, TrainingData
+from ml.training.data import DataError, TooFew, TrainingData
 
 EPOCH = date(1970, 1, 1)
 KEYS = ("trial_id", "patient_id", "as_of")
@@ -102,7 +102,7 @@ def load(
         table = _table(lake, path, [*KEYS, "trial_site_id", *NAMES])
         parts.append(table.filter(pc.equal(table["trial_id"], trial)))
     if not parts:
-        raise DataError(f"Trial {trial} has no feature rows yet. Run the features job.")
+        raise TooFew(f"Trial {trial} has no feature rows: nobody is enrolled, or the features job has not run.")
     rows = pa.concat_tables(parts).sort_by(ORDER)
     known = _table(lake, str(labels["path"]), [*KEYS, "label", "onset", "reason"], str(labels["sha256"])).sort_by(ORDER)
     if not all(rows[name].combine_chunks().equals(known[name].combine_chunks()) for name in KEYS):
@@ -113,7 +113,7 @@ def load(
     counts = np.asarray(known["label"]) >= 0
     left_out = pc.value_counts(known["reason"].filter(pa.array(~counts))).to_pylist()
     if not counts.any():
-        raise DataError(
+        raise TooFew(
             "No row counts yet: every label is too recent, beyond the end of follow-up or outside the period asked for. "
             "Wait for the labels to mature, or ask for a longer period."
         )

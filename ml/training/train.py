@@ -21,13 +21,13 @@ from ml.evaluation import measures
 from ml.evaluation.measures import Ranked
 from ml.scoring.bundle import Bundle
 from ml.scoring.network import Network
-from ml.splits import TRAIN, VALIDATION, split_by_patient
-from ml.training.data import DataError, TrainingData
+from ml.splits import TEST, TRAIN, VALIDATION, split_by_patient
+from ml.training.data import TooFew, TrainingData
 from ml.training.scaling import fit_scaler
 
 Float = NDArray[np.float64]
 FEWEST_EVENTS = 5
-"""Fewer events than this in training or validation: no model."""
+"""Fewer events than this in training, validation or test: no model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,16 +235,18 @@ def train(
 ) -> Trained:
     """Split by patient (unless `part` is given), fit scaler and network on train, recalibrate on validation.
 
-    `masked` features enter as constants (blinding). DataError where a part has too few events to learn from.
+    `masked` features enter as constants (blinding). TooFew where a part has too few events to learn from or to be judged on.
     """
     begun = time.perf_counter()
+    own = part is None
     if part is None:
         part = split_by_patient(data.patient, data.patients, data.label, seed=config.seed)
     fit, held = part == TRAIN, part == VALIDATION
-    for words, rows in (("training", fit), ("validation", held)):
+    parts = [("training", fit), ("validation", held), *([("test", part == TEST)] if own else [])]
+    for words, rows in parts:
         events = int(data.label[rows].sum())
         if events < FEWEST_EVENTS or events == int(rows.sum()):
-            raise DataError(
+            raise TooFew(
                 f"The {words} patients have {events} rows with an event of {int(rows.sum())}; at least {FEWEST_EVENTS}"
                 " with and some without are needed. Wait for more follow-up, or include more patients."
             )

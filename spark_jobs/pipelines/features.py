@@ -24,7 +24,7 @@ from spark_jobs.frames import Piece, as_table, batches, pieces
 from spark_jobs.progress import step
 from spark_jobs.schema import FILES, PIECES, WRITTEN
 from spark_jobs.session import session
-from spark_jobs.settings import JobError, Settings
+from spark_jobs.settings import JobError, Settings, TooLittle
 from spark_jobs.state import load
 from spark_jobs.tables import (
     code_digest,
@@ -66,7 +66,7 @@ def run(settings: Settings) -> dict[str, Any]:
         silver[topic] = state.partitions if state is not None else {}
     studies = _studies(settings, silver)
     if not studies:
-        raise JobError("There is no silver of the chosen trials yet. Run the clean job first.")
+        raise TooLittle("There is no silver of the chosen trials yet. Run the clean job first.")
     _must_fit(settings, studies)
     rows = sum(body["rows"] for partitions in silver.values() for body in partitions.values())
     with session(settings, "features") as spark:

@@ -17,7 +17,7 @@ from ml.facts import Facts
 from ml.labels import LABELS_VERSION, REASONS, label
 from spark_jobs.pipelines.features import manifest_path
 from spark_jobs.progress import tell
-from spark_jobs.settings import JobError, Settings
+from spark_jobs.settings import JobError, Settings, TooLittle
 from spark_jobs.state import load
 from spark_jobs.tables import labels_path, read_json, read_table, write_json, write_table
 from spark_jobs.transforms.features import READ, ROWS
@@ -54,7 +54,7 @@ def _label(settings: Settings, trial: str) -> dict[str, Any]:
     lake, profile = settings.lake, settings.profiles[trial]
     manifest = read_json(lake, manifest_path(trial))
     if manifest is None:
-        raise JobError(f"Trial {trial} has no features yet. Run the features job first.")
+        raise TooLittle(f"Trial {trial} has no features yet. Run the features job first.")
     known_by = int(manifest["until"]) if settings.as_of is None else settings.as_of
     parts = [KEYS.empty_table()]
     for done, path in enumerate(sorted(manifest["days"])):

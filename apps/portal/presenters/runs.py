@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from apps.core import clock
@@ -51,6 +51,7 @@ class RunRow:
     retry_of: str
     may_retry: bool
     warnings: list[str]
+    not_done: list[str] = field(default_factory=list)
 
 
 def run(row: JobRun, where: words.ZoneInfo, *, may_run: bool) -> RunRow:
@@ -74,12 +75,13 @@ def run(row: JobRun, where: words.ZoneInfo, *, may_run: bool) -> RunRow:
         error=row.error,
         cure=row.cure,
         log=row.log,
-        outcome=pairs({name: value for name, value in row.outcome.items() if name != "findings"}),
+        outcome=pairs({name: value for name, value in row.outcome.items() if name not in ("findings", "not_done")}),
         arguments=pairs(row.arguments),
         correlation_id=row.correlation_id,
         retry_of=str(row.retry_of_id or ""),
         may_retry=may_run and row.state == "failed",
         warnings=[str(sentence) for sentence in row.outcome.get("findings") or ()],
+        not_done=[f"{one['step']}: not done. {one['because']}" for one in row.outcome.get("not_done") or ()],
     )
 
 
