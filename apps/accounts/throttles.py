@@ -37,6 +37,7 @@ class Rate:
 RATES: dict[str, Rate] = {
     "predict": Rate(requests=60_000, seconds=60, burst=2_000),
     "read": Rate(requests=6_000, seconds=60, burst=200),
+    "replay": Rate(requests=60, seconds=60, burst=10),  # each reads bronze objects whole
     "retrain": Rate(requests=6, seconds=3600, burst=2),
 }
 #: For a scope that has no row.
