@@ -1,6 +1,7 @@
 """A finished study's SDTM package → the platform's own events. Pure: files in; events, refusals, notes and accounts out."""
 
 from ml.sdtm.package import Account, NotAPackage, Package, read_package
+from ml.sdtm.remarks import remarks
 from ml.sdtm.rows import Event, Note, Refusal
 from ml.sdtm.rules import NOTES, RULES, Rule
 from ml.sdtm.xpt import UnreadableFile
@@ -17,4 +18,5 @@ __all__ = [
     "Rule",
     "UnreadableFile",
     "read_package",
+    "remarks",
 ]

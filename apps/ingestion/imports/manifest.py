@@ -180,8 +180,8 @@ def record_of(event: EventLike) -> str:
 
 
 def domain_of(event: EventLike) -> str:
-    """The scope of an SDTM event: the domain of the row it was made of."""
-    return event.rows[0].partition(":")[0] if event.rows else event.topic
+    """The scope of an SDTM event: the domain of the row it was made of, or stands for where a rule made it of dates."""
+    return (event.rows[0] if event.rows else str(event.value.get("record_id") or event.topic)).partition(":")[0]
 
 
 def difference(

@@ -57,6 +57,7 @@ def profile_of(package: Package, *, version: int = 1, end: int | None = None) ->
         live=False,
         replay_date=now.isoformat().replace("+00:00", "Z"),
         label_maturity_days=LABEL_MATURITY_DAYS,
+        risk_from_first_dose=True,
         study_treatments=package.study_treatments,
         signs_required=required,
         vitals_stale_hours=stale,

@@ -17,6 +17,7 @@ from apps.ingestion.imports.manifest import EventLike, domain_of
 from apps.ingestion.imports.packages import Package
 from apps.ingestion.models import ImportRun
 from ml.sdtm import NotAPackage, UnreadableFile, read_package
+from ml.sdtm import remarks as remarks_of_notes
 from ml.tabular import Mapping as TableMapping
 from ml.tabular import NotATable, read_table
 
@@ -29,7 +30,7 @@ ABSENT: dict[str, str] = {
     "LB": "No laboratory results (LB): scores rest on vital signs, medicines and history alone.",
     "CM": "No concomitant medicines (CM): interactions between medicines are not seen.",
     "EX": "No exposure (EX): study doses are not known, nor is the first of them.",
-    "DS": "No dispositions (DS): nobody is known to have ended their part, so all count as followed to the end of the data.",
+    "DS": "No dispositions (DS): how each part ended is not known; everybody counts as followed up to their last contact.",
     "MH": "No medical history (MH): comorbidities count as none.",
     "SV": "No subject visits (SV): a row without a date of its own cannot take its visit's.",
 }
@@ -77,10 +78,11 @@ def _sdtm(place: Path, trial_id: str, report: Report) -> Read:
         )
     there = {one.domain for one in package.accounts}
     remarks = [sentence for domain, sentence in ABSENT.items() if domain not in there]
+    remarks += remarks_of_notes(package.notes)
     if left:
         remarks.append(f"{left:,} other files of the zip (no SAS transport files) were left alone.")
     refused = frozenset(refusal.row for refusal in package.refusals)
-    return Read(package, remarks, frozenset(there), domain_of, True, refused, "sdtm-import")
+    return Read(package, remarks, package.whole, domain_of, True, refused, "sdtm-import")
 
 
 @contextmanager
