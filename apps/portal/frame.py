@@ -56,6 +56,7 @@ SECTIONS = (
     ("Model", "Model", "portal:model", "view_models"),
     ("Data", "Imports", "portal:imports", "view_imports"),
     ("Data", "Refused messages", "portal:refused", "view_data_quality"),
+    ("Monitoring", "Monitoring", "portal:monitoring", "view_monitoring"),
     ("Runs", "Runs", "portal:runs", "view_jobs"),
     ("Audit", "Audit trail", "portal:audit", "view_audit"),
     ("Study", "Set-up", "portal:study", "view_study"),

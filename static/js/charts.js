@@ -32,7 +32,7 @@ function build(element, kind, data) {
     series: [{}, {}],
     hooks: { drawClear: [(chart) => ground(chart, data, kind)], draw: [], setCursor: [(chart) => readOut(element, chart, data)] },
   };
-  const kinds = { axis: axisRow, risk: riskRow, sign: signRow, lab: signRow, bar: barRow, square: squareRow };
+  const kinds = { axis: axisRow, risk: riskRow, sign: signRow, lab: signRow, bar: barRow, square: squareRow, trend: trendRow, columns: columnsRow };
   const values = kinds[kind](options, data);
   // uPlot remembers the pen it has set: what a hook draws must leave the pen as it was
   options.hooks.draw = options.hooks.draw.map((hook) => (chart) => { chart.ctx.save(); hook(chart); chart.ctx.restore(); });
@@ -290,6 +290,47 @@ function squareRow(options, data) {
     for (const [x, low, high] of data.reach || []) stroke(ctx, "--series-1", 1.4, [], () => { ctx.moveTo(...at(x, low)); ctx.lineTo(...at(x, high)); });
   });
   return [data.x, data.y];
+}
+
+// Figures over days: a dot and its interval each, with named limits.
+function trendRow(options, data) {
+  const small = '12px "Inter Variable", Inter, sans-serif';
+  valueAxis(options, data);
+  options.axes[0] = { show: true, size: 26, stroke: () => token("--text-3"), font: small, grid: { show: false }, ticks: { show: false }, splits: () => data.x_ticks.map((tick) => tick.t), values: () => data.x_ticks.map((tick) => tick.label) };
+  options.cursor = { show: false };
+  options.series = [{}, { stroke: () => token("--chart-ink"), width: 1.2, points: { show: true, size: 7, fill: () => token("--chart-ink") } }];
+  options.hooks.draw.push((chart) => {
+    const { ctx, bbox } = chart;
+    for (const [x, low, high] of data.reach) {
+      const at = chart.valToPos(x, "x", true);
+      stroke(ctx, "--chart-ink", 1.6, [], () => { ctx.moveTo(at, chart.valToPos(Math.max(low, data.y_range[0]), "y", true)); ctx.lineTo(at, chart.valToPos(high, "y", true)); });
+    }
+    for (const line of data.lines) text(ctx, line.label, bbox.left + bbox.width - 2 * pixels(), chart.valToPos(line.y, "y", true) - 7 * pixels(), { colour: "--text-3", halo: "--surface", align: "right" });
+  });
+  return [data.x, data.y];
+}
+
+// Two distributions over the same steps: one filled, one outlined.
+function columnsRow(options, data) {
+  const small = '12px "Inter Variable", Inter, sans-serif';
+  valueAxis(options, data);
+  options.axes[0] = { show: true, size: 26, stroke: () => token("--text-3"), font: small, grid: { show: false }, ticks: { show: false }, splits: () => data.x_ticks, values: (_, splits) => splits.map(String) };
+  options.cursor = { show: false };
+  options.series = [{}, { show: false }];
+  options.hooks.draw.push((chart) => {
+    const { ctx } = chart;
+    const box = (step, share, inset) => {
+      const left = chart.valToPos(data.edges[step], "x", true) + inset * pixels();
+      const right = chart.valToPos(data.edges[step + 1], "x", true) - inset * pixels();
+      const top = chart.valToPos(share, "y", true);
+      return [left, top, right - left, chart.valToPos(0, "y", true) - top];
+    };
+    ctx.fillStyle = token("--series-1");
+    data.with_event.forEach((share, step) => { if (share) ctx.fillRect(...box(step, share, 2)); });
+    data.without_event.forEach((share, step) => { if (share) stroke(ctx, "--chart-ink", 1.4, [], () => ctx.rect(...box(step, share, 1))); });
+    stroke(ctx, "--grid-strong", 1, [], () => { const y = chart.valToPos(0, "y", true); ctx.moveTo(chart.bbox.left, y); ctx.lineTo(chart.bbox.left + chart.bbox.width, y); });
+  });
+  return [[0, 100], [null, null]];
 }
 
 // ---------------------------------------------------------------- the value under the cursor, in words
