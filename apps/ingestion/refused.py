@@ -30,7 +30,7 @@ from django.db.models import (
     When,
 )
 from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Coalesce, Concat, NullIf, TruncDate
+from django.db.models.functions import Coalesce, NullIf, TruncDate
 
 from apps.ingestion.models import DeadLetter, Quarantined
 from apps.patients.models import Patient, Trial
@@ -89,9 +89,9 @@ def letters(trial_id: str, *, platform: bool) -> QuerySet[DeadLetter]:
             site_said=Coalesce(
                 _said("trial_site_id"),
                 Subquery(
-                    Patient.objects.filter(
-                        pk=Concat(OuterRef("trial_said"), Value("/"), OuterRef("patient_said"))
-                    ).values("site__site_id")[:1],
+                    Patient.objects.filter(trial_id=OuterRef("trial_said"), patient_id=OuterRef("patient_said")).values(
+                        "site__site_id"
+                    )[:1],
                     output_field=TextField(),
                 ),
                 Value(""),
