@@ -29,11 +29,8 @@ from typing import IO
 
 KEY_NAME = "clinical-portal/audit"
 EXPORT_HEAD = "clinical-portal/audit-export"
-FILES = ("events.jsonl", "events.csv", "leaves.txt", "tree.bin", "checkpoints.jsonl", "public_key.txt", "README.txt")
-COLUMNS = (
-    "seq", "id", "at", "actor", "actor_type", "action", "object_type", "object_id", "trial", "before", "after", "reason",
-    "correlation_id",
-)  # fmt: skip
+FILES = "events.jsonl events.csv leaves.txt tree.bin checkpoints.jsonl public_key.txt README.txt".split()
+COLUMNS = "seq id at actor actor_type action object_type object_id trial before after reason correlation_id".split()
 SHOWN = 50
 TOLERANCE = timedelta(minutes=30)  # a transaction may stay open so long between its record and its place
 
@@ -200,10 +197,11 @@ class Export:
 
     def __init__(self, path: Path) -> None:
         try:
-            self.root = path if path.is_dir() else zipfile.Path(zipfile.ZipFile(path))
+            packed = None if path.is_dir() else zipfile.ZipFile(path)
         except (OSError, zipfile.BadZipFile) as error:
             raise Unreadable(f"{path} cannot be opened: {error}.") from error
-        listed = [one.name for one in path.iterdir()] if path.is_dir() else self.root.root.namelist()
+        self.root = zipfile.Path(packed) if packed else path
+        listed = packed.namelist() if packed else [one.name for one in path.iterdir()]
         self.names = set(listed)
         self.twice = sorted({name for name in listed if listed.count(name) > 1})
 
@@ -224,13 +222,13 @@ class Verifier:
 
     def __init__(self, export: Export, key: bytes, outside: list[str]) -> None:
         self.export, self.key, self.outside = export, key, outside
-        self.holds, self.problems, self.remarks = [], [], []
+        self.said: dict[str, list[str]] = {"holds": [], "note": [], "refused": []}
         self.origin = ""
         self.ids: dict[int, str] = {}
 
     def wrong(self, sentence: str) -> None:
-        if sentence not in self.problems:
-            self.problems.append(sentence)
+        if sentence not in self.said["refused"]:
+            self.said["refused"].append(sentence)
 
     def name(self, seq: int) -> str:
         return f"record {seq} ({self.ids[seq]})" if seq in self.ids else f"record {seq}"
@@ -274,11 +272,12 @@ class Verifier:
         manifest["size"] = int(manifest["size"])
         what = f"trial {manifest['trial']}" if manifest["trial"] else "everything"
         made = f"made {manifest['made_at']} by {manifest['made_by']}"
-        self.holds.append(f"The manifest is signed: {manifest['records']} records of {what}, {made}.")
+        self.said["holds"].append(f"The manifest is signed: {manifest['records']} records of {what}, {made}.")
         return manifest
 
     def checkpoints(self, manifest: dict | None) -> list[tuple[int, bytes, str]]:
-        found, origins, before = [], set(), ""
+        found: list[tuple[int, bytes, str]] = []
+        origins, before = set(), ""
         if "checkpoints.jsonl" not in self.export.names:
             return found
         for line, told in enumerate(self.export.lines("checkpoints.jsonl"), 1):
@@ -301,7 +300,7 @@ class Verifier:
             self.wrong("checkpoints.jsonl holds checkpoints of another log.")
         self.origin = manifest["origin"] if manifest else next(iter(origins), "")
         if found:
-            self.holds.append(f"{len(found)} checkpoints are signed by the key, the newest at {before}.")
+            self.said["holds"].append(f"{len(found)} checkpoints are signed by the key, the newest at {before}.")
         return found
 
     def from_outside(self, manifest: dict | None, size: int) -> list[tuple[int, bytes, str]]:
@@ -330,7 +329,7 @@ class Verifier:
         leaves, source = (listed, "leaves.txt") if fit >= other else (stored, "tree.bin")
         reached, whole, first = max(fit, other)
         if whole:
-            self.holds.append(f"{size} leaves have the signed root, and that of every checkpoint on the way.")
+            self.said["holds"].append(f"{size} leaves have the signed root, and that of every checkpoint on the way.")
         else:
             self.wrong(f"{source}: the records {reached} to {first - 1} are not those that were signed.")
         named = {leaf: name for leaf, _, name in told if name}
@@ -410,7 +409,9 @@ class Verifier:
                     self.ids[seq] = name
                 newest = self.moment(line, seq, newest)
         if clean and len(entries) == len(scope):
-            self.holds.append(f"{len(entries)} records give their sealed hashes, in order, none missing, none added.")
+            self.said["holds"].append(
+                f"{len(entries)} records give their sealed hashes, in order, none missing, none added."
+            )
             return True
         self.align("events.jsonl", entries, leaves, scope)
         return False
@@ -431,7 +432,9 @@ class Verifier:
     def moment(self, line: bytes, seq: int, newest: datetime | None) -> datetime | None:
         at = datetime.fromisoformat(json.loads(line)["event"]["at"][:26])
         if newest is not None and at < newest - TOLERANCE:
-            self.remarks.append(f"{self.name(seq)} is dated {at}, before records sealed earlier: a clock set back?")
+            self.said["note"].append(
+                f"{self.name(seq)} is dated {at}, before records sealed earlier: a clock set back?"
+            )
         return at if newest is None else max(at, newest)
 
     def align(self, file: str, entries: list[tuple[bytes, int, str]], leaves: list[bytes], scope: list[int]) -> None:
@@ -486,7 +489,7 @@ class Verifier:
         csv.field_size_limit(1 << 30)
         with io.TextIOWrapper(self.export.open("events.csv"), "utf-8", errors="replace", newline="") as data:
             rows = list(csv.reader(data))
-        if tuple(rows[0] if rows else ()) != COLUMNS:
+        if not rows or rows[0] != COLUMNS:
             self.wrong("events.csv: its heading was changed.")
         wanted = []
         for line in self.export.lines("events.jsonl"):
@@ -502,14 +505,13 @@ class Verifier:
     def digests(self, manifest: dict) -> None:
         for name in sorted(self.export.names - set(manifest["files"]) - {"manifest.json", "manifest.note"}):
             self.wrong(f"{name} does not belong to the export: the manifest does not know it.")
-        for name, facts in manifest["files"].items():
-            if name in self.export.names:
-                digest = hashlib.sha256()
-                with self.export.open(name) as data:
-                    while chunk := data.read(1 << 20):
-                        digest.update(chunk)
-                if digest.hexdigest() != facts["sha256"]:
-                    self.wrong(f"{name} is not the file that was signed.")
+        for name in sorted(set(manifest["files"]) & self.export.names):
+            digest = hashlib.sha256()
+            with self.export.open(name) as data:
+                while chunk := data.read(1 << 20):
+                    digest.update(chunk)
+            if digest.hexdigest() != manifest["files"][name]["sha256"]:
+                self.wrong(f"{name} is not the file that was signed.")
 
 
 def csv_row(seq: str, event: dict) -> list[str]:
@@ -523,7 +525,9 @@ def csv_row(seq: str, event: dict) -> list[str]:
 
 def in_order(places: list[int]) -> set[int]:
     """A longest part of the list that ascends: what is not in it was moved."""
-    tails, where, back = [], [], {}
+    tails: list[int] = []
+    where: list[int] = []
+    back: dict[int, int] = {}
     for place in places:
         at = bisect.bisect_left(tails, place)
         back[place] = where[at - 1] if at else -1
@@ -541,16 +545,17 @@ def number(text: object) -> int:
     return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 16 else -1
 
 
-def verify_receipt(receipt: dict, key: bytes) -> list[str]:
-    """Problems of one record's receipt."""
+def verify_receipt(receipt: dict, key: bytes) -> dict[str, list[str]]:
+    """What holds and what does not of one record's receipt."""
     read = read_checkpoint(receipt["checkpoint"], key)
+    name = f"Record {receipt['seq']} ({receipt['event']['id']})"
     if read is None:
-        return ["The receipt's checkpoint was not signed by the key."]
+        return {"holds": [], "refused": [f"{name}: the checkpoint of its receipt was not signed by the key."]}
     leaf = sha256(b"\x00", canonical(receipt["event"]))
     root = root_by_path(leaf, int(receipt["seq"]), read[1], [bytes.fromhex(one) for one in receipt["proof"]])
     if root != read[2]:
-        return [f"Record {receipt['seq']} ({receipt['event']['id']}) is not what was sealed and signed."]
-    return []
+        return {"holds": [], "refused": [f"{name} is not what was sealed and signed."]}
+    return {"holds": [f"{name} was sealed, and signed at {read[3]}."], "refused": []}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -567,33 +572,33 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
 
 
+def given_key(text: str) -> bytes:
+    """The key, from the text or the file that it names."""
+    return read_key(Path(text).read_text("utf-8") if len(text) < 4096 and Path(text.strip()).is_file() else text)
+
+
 def verify(path: Path, key_text: str | None, outside: list[str]) -> int:
     """Print the verdict; returns the status to end with."""
-    receipt = json.loads(path.read_text("utf-8")) if path.suffix == ".json" else None
-    export = None if receipt else Export(path)
-    if key_text is None:
-        own = receipt["public_key"] if receipt else export.data("public_key.txt").decode()
-    key = read_key(Path(key_text).read_text("utf-8") if key_text and Path(key_text).is_file() else key_text or own)
-    if receipt:
-        problems, remarks = verify_receipt(receipt, key), []
-        holds = [] if problems else [f"Record {receipt['seq']} was sealed and signed."]
+    if path.suffix == ".json":
+        receipt = json.loads(path.read_text("utf-8"))
+        key = given_key(key_text or receipt["public_key"])
+        said = verify_receipt(receipt, key)
     else:
+        export = Export(path)
+        key = given_key(key_text or export.data("public_key.txt").decode())
         verifier = Verifier(export, key, outside)
         verifier.run()
-        problems, holds, remarks = verifier.problems, verifier.holds, verifier.remarks
-    for line in holds:
-        print(f"holds:   {line}")
-    for line in remarks[:SHOWN]:
-        print(f"note:    {line}")
-    for line in problems[:SHOWN]:
-        print(f"refused: {line}")
-    if len(problems) > SHOWN:
-        print(f"refused: and {len(problems) - SHOWN} more.")
+        said = verifier.said
+    for kind, sentences in said.items():
+        for sentence in sentences[:SHOWN]:
+            print(f"{kind + ':':9}{sentence}")
+        if len(sentences) > SHOWN:
+            print(f"{kind + ':':9}and {len(sentences) - SHOWN} more.")
     print(f"key:     {hashlib.sha256(key).hexdigest()} (SHA-256)")
     if key_text is None:
         print("         It came with what it is to prove: compare it with the fingerprint the operator publishes.")
-    print("REFUSED" if problems else "VERIFIED")
-    return 1 if problems else 0
+    print("REFUSED" if said["refused"] else "VERIFIED")
+    return 1 if said["refused"] else 0
 
 
 if __name__ == "__main__":

@@ -42,12 +42,15 @@ Image = dict[str, tuple[Any, Any]]
 
 @dataclass(slots=True)
 class Verdict:
-    """What was looked at, and what is wrong: sentences that name the record."""
+    """What was looked at, and what is wrong: sentences that name the record. ``fits``: up to which size the records have
+    the roots that were signed; ``broken``: whether one differed."""
 
     records: int = 0
     checkpoints: int = 0
     anchors: int = 0
     rows: int = 0
+    fits: int = 0
+    broken: bool = False
     problems: list[str] = field(default_factory=list)
     more: int = 0
 
@@ -153,8 +156,13 @@ def _expected(verdict: Verdict) -> dict[int, list[tuple[str, bytes]]]:
 
 def _compare(verdict: Verdict, grown: tree.CompactRange, expected: dict[int, list[tuple[str, bytes]]]) -> None:
     for what, root in expected.pop(grown.size, ()):
-        if root != grown.root():
-            verdict.problem(f"The first {grown.size:,} records do not have the root of {what}.")
+        if root == grown.root():
+            verdict.fits = max(verdict.fits, grown.size)
+        elif not verdict.broken:
+            verdict.broken = True  # every later root differs too: said once, at the place
+            verdict.problem(
+                f"The records {verdict.fits:,} to {grown.size - 1:,} are not those that were signed: their root is not that of {what}."
+            )
 
 
 def _sealed() -> Iterator[AuditSequence]:

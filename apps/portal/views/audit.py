@@ -244,7 +244,7 @@ class ExportFile(AuditView):
             raise NotFound("There is no such export in this trial.", cure="Ask for one on the audit page.")
         permissions.check(self.viewer.user, "export_audit", trial=row.trial or None)
         name = f"audit-{row.trial or 'everything'}-{row.at:%Y%m%dT%H%M%S}Z.zip"
-        chunks = steps.parts_of(str(pk), int(row.after["parts"]))
+        chunks = steps.parts_of(str(pk), int((row.after or {})["parts"]))
         return download(request, chunks, name=name, content_type="application/zip")
 
 
