@@ -26,7 +26,6 @@ from tests.support import people, serving
 
 NOW = datetime(2026, 3, 20, 13, 0, tzinfo=UTC)
 DAYS = 16
-TRAINED = NOW - timedelta(days=30)
 
 
 @dataclass
@@ -38,6 +37,7 @@ class Watched:
     patients: list[Patient]
     profile: StudyProfile
     events: list[tuple[str, datetime]]
+    now: datetime
 
 
 def trial(
@@ -45,17 +45,19 @@ def trial(
     patients: int = 60,
     skill: float = 3.0,
     seed: int = 1,
-    trained: datetime = TRAINED,
+    trained: datetime | None = None,
     shift: float = 0.0,
     shifted: tuple[str, ...] = (),
     maturity: int = 3,
     silent: bool = False,
     event_share: float = 0.1,
+    now: datetime = NOW,
 ) -> Watched:
     """A live, simulated trial DEMO. ``skill`` 0 = the model knows nothing, 3 = much. Vectors are drawn like the training
     sample, but for the ``shifted`` features, which lie ``shift`` standard deviations off. Every day each patient has one
     prediction at noon and one in the evening."""
     rng = np.random.default_rng(seed)
+    trained = trained or now - timedelta(days=30)
     made = people.trial("DEMO", simulated=True, label_maturity_days=maturity)
     profile = StudyProfile.from_json(made.profiles.get().body)
     version = serving.release(made, seed=seed, silent=silent)
@@ -66,7 +68,7 @@ def trial(
         int(trained.timestamp()),
     )
     digests = reference.save(lake(), version.bundle_path)
-    found = Watched(made, version, [], profile, [])
+    found = Watched(made, version, [], profile, [], now)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         metrics = {**version.metrics, "reference": digests}
@@ -115,7 +117,8 @@ def keep(version: ModelVersion, parts: dict[str, range]) -> None:
 def _enrol(of: Watched) -> None:
     ContextRecord.objects.bulk_create(
         ContextRecord(
-            **_lineage(of.trial, one.pk, number, NOW - timedelta(days=90), NOW - timedelta(days=90)), kind="enrolment"
+            **_lineage(of.trial, one.pk, number, of.now - timedelta(days=90), of.now - timedelta(days=90)),
+            kind="enrolment",
         )
         for number, one in enumerate(of.patients)
     )
@@ -126,7 +129,7 @@ def _course(
 ) -> None:
     predictions, events = [], []
     columns = [NAMES.index(name) for name in shifted]
-    start = datetime(NOW.year, NOW.month, NOW.day, tzinfo=UTC) - timedelta(days=DAYS)
+    start = datetime(of.now.year, of.now.month, of.now.day, tzinfo=UTC) - timedelta(days=DAYS)
     for one in of.patients:
         for day in range(DAYS + 1):
             noon = start + timedelta(days=day, hours=12)
@@ -137,7 +140,7 @@ def _course(
                 events.append((one.pk, onset))
             for hours in (0, 11):
                 as_of = noon + timedelta(hours=hours)
-                if as_of > NOW:
+                if as_of > of.now:
                     continue
                 vector = rng.normal(0, 1, len(NAMES))
                 vector[columns] += shift
@@ -183,11 +186,11 @@ def disposition(trial: Trial, patient: str, at: datetime, number: int) -> Contex
     return ContextRecord(**_lineage(trial, patient, number, at, at), kind="disposition", status="withdrawn")
 
 
-def lag(messages: int) -> None:
+def lag(messages: int, at: datetime = NOW) -> None:
     """A consumer that is so far behind."""
     ConsumerState.objects.create(
-        group="live", topic="patient-vitals", topic_id="t", partition=0, next_offset=1, lag=messages, last_record_at=NOW,
-        updated_at=NOW,
+        group="live", topic="patient-vitals", topic_id="t", partition=0, next_offset=1, lag=messages, last_record_at=at,
+        updated_at=at,
     )  # fmt: skip
 
 
