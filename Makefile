@@ -8,7 +8,8 @@ TRIAL ?=
 NAME ?=
 ARGS ?=
 
-.PHONY: help install run test check fix bench import-sdtm backup restore shell clean
+.PHONY: help install run test check fix bench import-sdtm backup restore shell clean \
+	train deploy rollback compare ingest quality backfill data data-pull data-push
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -49,6 +50,45 @@ backup: install  ## TO=new folder: database and lake, with hashes
 restore: install  ## FROM=backup folder: into an empty database and lake (make clean empties these)
 	@test -n "$(FROM)" || { echo 'say from where: make restore FROM=path/of/a/backup'; exit 2; }
 	@$(VENV)/python -m clinical_portal.servers exec -- $(VENV)/python -m clinical_portal.backup restore "$(FROM)"
+
+# The operators' doors: management commands with the servers' addresses set; ARGS="--help" tells all of one's options.
+MANAGE = $(VENV)/python -m clinical_portal.servers exec -- $(VENV)/python manage.py
+TRIAL_OR_DEMO = $(or $(TRIAL),DEMO)
+
+train: install  ## [TRIAL=id] [ARGS="--epochs 20 --start-date 2026-01-01"]: train a candidate now
+	@$(MANAGE) train "$(TRIAL_OR_DEMO)" $(ARGS)
+
+deploy: install  ## VERSION=n [TRIAL=id] [AS=person]: what it lacks to serve; one signature for it
+	@test -n "$(VERSION)" || { echo 'say which version: make deploy VERSION=2 [AS=person]'; exit 2; }
+	@$(MANAGE) deploy "$(TRIAL_OR_DEMO)" "$(VERSION)" $(if $(AS),--as "$(AS)") $(ARGS)
+
+rollback: install  ## AS=person REASON="why" [TRIAL=id]: the version before serves again, at once
+	@test -n "$(AS)" && test -n "$(REASON)" || { echo 'say who and why: make rollback AS=person REASON="…"'; exit 2; }
+	@$(MANAGE) rollback "$(TRIAL_OR_DEMO)" --as "$(AS)" --reason "$(REASON)"
+
+compare: install  ## B=n [A=n] [TRIAL=id]: two versions on patients that neither has learned from
+	@test -n "$(B)" || { echo 'say which: make compare A=1 B=2 (without A the one that serves)'; exit 2; }
+	@$(MANAGE) compare "$(TRIAL_OR_DEMO)" $(if $(A),--one "$(A)") --two "$(B)" $(ARGS)
+
+ingest: install  ## FROM=folder or file [TRIAL=id]: history (SDTM, a table, files of messages)
+	@test -n "$(FROM)" || { echo 'say from where: make ingest FROM=path'; exit 2; }
+	@$(MANAGE) ingest "$(FROM)" $(if $(TRIAL),--trial "$(TRIAL)") $(ARGS)
+
+quality: install  ## hold the data plane against its limits (beat does so every four hours)
+	@$(MANAGE) quality $(ARGS)
+
+backfill: install  ## FROM=day TO=day [TRIAL=id]: the features of these days once more
+	@test -n "$(FROM)" && test -n "$(TO)" || { echo 'say which days: make backfill FROM=2026-01-01 TO=2026-01-07'; exit 2; }
+	@$(MANAGE) backfill "$(TRIAL_OR_DEMO)" --from "$(FROM)" --to "$(TO)" $(ARGS)
+
+data: install  ## make the project's own data and model again: what has changed, from a seeded simulation on
+	@$(VENV)/python -m tools.dvc repro $(ARGS)
+
+data-pull: install  ## fetch the files of data/ from the DVC remote
+	@$(VENV)/python -m tools.dvc pull $(ARGS)
+
+data-push: install  ## keep the files of data/ in the DVC remote
+	@$(VENV)/python -m tools.dvc push $(ARGS)
 
 shell: install-all  ## your shell with the servers up and their addresses set
 	@$(VENV)/python -m clinical_portal.servers shell

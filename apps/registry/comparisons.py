@@ -8,6 +8,7 @@ from typing import Any
 from apps.core.errors import Invalid
 from apps.core.lake import lake
 from apps.registry.models import ModelVersion
+from ml.comparison.places import place_of
 from ml.lake import ObjectMissing
 
 
@@ -22,9 +23,8 @@ def arguments(one: ModelVersion, two: ModelVersion) -> dict[str, Any]:
 
 def kept(one: ModelVersion, two: ModelVersion) -> dict[str, Any] | None:
     """The newest comparison of the two in this order, or None where there is none."""
-    first, second = (version.digests.get("bundle", "")[:16] for version in (one, two))
     try:
-        body: dict[str, Any] = json.loads(lake().get(f"comparisons/{one.trial_id}/{first}-{second}.json"))
+        body: dict[str, Any] = json.loads(lake().get(place_of(one.trial_id, str(one), str(two))))
     except ObjectMissing:
         return None
     return body

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ml.comparison.compare import Pair, compare
+from ml.comparison.places import place_of
 from ml.lake import Lake, LakeError, ObjectMissing
 from ml.profile import StudyProfile
 from ml.scoring import Bundle, BundleError
@@ -75,7 +76,7 @@ def run(lake: Lake, profile: StudyProfile, one: str, two: str, words: dict[str, 
             for name, path in (("one", one), ("two", two))
         },
     }
-    place = f"comparisons/{profile.trial_id}/{bundles['one'].digest[:16]}-{bundles['two'].digest[:16]}.json"
+    place = place_of(profile.trial_id, words["one"], words["two"])
     lake.put(place, (json.dumps(body, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
     return {
         "comparison": place,

@@ -32,6 +32,7 @@ PRODUCERS: dict[str, Producer] = {
             True,
             "Vitals and laboratory results imported from a table; recorded_at from its own column or its times.",
         ),
+        Producer("history-import", True, "Messages kept in files by another system; recorded_at where they bear one."),
         Producer("portal", False, "A change made by a person in the portal, sent through the outbox."),
         Producer("device", False, "A bedside or wearable device."),
         Producer("edc", False, "An electronic data capture system, as entries are made."),
