@@ -36,7 +36,8 @@ class Trigger:
 
     def shown(self, value: float) -> str:
         """A number as a person reads it: ``0.74``, ``6.2 %``, ``310 ms``."""
-        return f"{value * self.scale:,.3g}{self.unit}"
+        number = value * self.scale
+        return f"{number:,.0f}{self.unit}" if abs(number) >= 100 else f"{number:.3g}{self.unit}"
 
 
 # fmt: off
