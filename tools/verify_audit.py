@@ -29,8 +29,11 @@ from typing import IO
 
 KEY_NAME = "clinical-portal/audit"
 EXPORT_HEAD = "clinical-portal/audit-export"
-FILES = "events.jsonl events.csv leaves.txt tree.bin checkpoints.jsonl public_key.txt README.txt".split()
-COLUMNS = "seq id at actor actor_type action object_type object_id trial before after reason correlation_id".split()
+FILES = ("events.jsonl", "events.csv", "leaves.txt", "tree.bin", "checkpoints.jsonl", "public_key.txt", "README.txt")
+COLUMNS = [
+    "seq", "id", "at", "actor", "actor_type", "action", "object_type", "object_id", "trial", "before", "after", "reason",
+    "correlation_id",
+]  # fmt: skip
 SHOWN = 50
 TOLERANCE = timedelta(minutes=30)  # a transaction may stay open so long between its record and its place
 
@@ -56,13 +59,10 @@ def _add(one, other):
 
 
 def _times(scalar, point):
-    total = (0, 1, 1, 0)
-    while scalar:
-        if scalar & 1:
-            total = _add(total, point)
-        point = _add(point, point)
-        scalar >>= 1
-    return total
+    if scalar < 2:
+        return point if scalar else (0, 1, 1, 0)
+    rest = _times(scalar >> 1, _add(point, point))
+    return _add(rest, point) if scalar & 1 else rest
 
 
 def _point(data):
@@ -77,8 +77,7 @@ def _point(data):
         x = x * SQRT_M1 % P
     if x * x % P != square or (x == 0 and sign):
         return None
-    if x & 1 != sign:
-        x = P - x
+    x = x if x & 1 == sign else P - x
     return x, y, 1, x * y % P
 
 
@@ -87,11 +86,9 @@ BASE = _point((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
 
 def ed25519_verify(key: bytes, signature: bytes, message: bytes) -> bool:
     """Whether the 64 bytes are the signature of the message by the key of 32 bytes."""
-    if len(key) != 32 or len(signature) != 64:
-        return False
     public, r = _point(key), _point(signature[:32])
     s = int.from_bytes(signature[32:], "little")
-    if public is None or r is None or s >= L:
+    if len(key) != 32 or len(signature) != 64 or public is None or r is None or s >= L:
         return False
     k = int.from_bytes(hashlib.sha512(signature[:32] + key + message).digest(), "little") % L
     left, right = _times(s, BASE), _add(r, _times(k, public))
@@ -278,9 +275,8 @@ class Verifier:
     def checkpoints(self, manifest: dict | None) -> list[tuple[int, bytes, str]]:
         found: list[tuple[int, bytes, str]] = []
         origins, before = set(), ""
-        if "checkpoints.jsonl" not in self.export.names:
-            return found
-        for line, told in enumerate(self.export.lines("checkpoints.jsonl"), 1):
+        there = "checkpoints.jsonl" in self.export.names
+        for line, told in enumerate(self.export.lines("checkpoints.jsonl") if there else (), 1):
             try:
                 read = read_checkpoint(json.loads(told)["note"], self.key)
             except (ValueError, KeyError, TypeError):
@@ -356,9 +352,7 @@ class Verifier:
     def read_tree(self) -> tuple[list[bytes], str]:
         """The leaves of tree.bin, and what is wrong with its inner nodes."""
         leaves: list[bytes] = []
-        if "tree.bin" not in self.export.names:
-            return leaves, ""
-        data = self.export.data("tree.bin")
+        data = self.export.data("tree.bin") if "tree.bin" in self.export.names else b""
         grown, wrong, at = Tree(), "", 0
         while at + 32 <= len(data):
             leaves.append(data[at : at + 32])
@@ -592,8 +586,8 @@ def verify(path: Path, key_text: str | None, outside: list[str]) -> int:
     for kind, sentences in said.items():
         for sentence in sentences[:SHOWN]:
             print(f"{kind + ':':9}{sentence}")
-        if len(sentences) > SHOWN:
-            print(f"{kind + ':':9}and {len(sentences) - SHOWN} more.")
+        if (more := len(sentences) - SHOWN) > 0:
+            print(f"{kind + ':':9}and {more} more.")
     print(f"key:     {hashlib.sha256(key).hexdigest()} (SHA-256)")
     if key_text is None:
         print("         It came with what it is to prove: compare it with the fingerprint the operator publishes.")
