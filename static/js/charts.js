@@ -312,6 +312,7 @@ function trendRow(options, data) {
 
 // Two distributions over the same steps: one filled, one outlined.
 function columnsRow(options, data) {
+  options.padding = [6, 20, 4, 0];
   const small = '12px "Inter Variable", Inter, sans-serif';
   valueAxis(options, data);
   options.axes[0] = { show: true, size: 26, stroke: () => token("--text-3"), font: small, grid: { show: false }, ticks: { show: false }, splits: () => data.x_ticks, values: (_, splits) => splits.map(String) };
