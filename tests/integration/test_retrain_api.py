@@ -153,7 +153,7 @@ def test_who_may_not(trial: Any) -> None:
 def test_the_whole_pipeline_ends_in_a_comparison() -> None:
     for job in ("pipeline", "train"):
         assert [step.name for step in JOBS[job].steps][-2:] == ["register", "compare"]
-    assert [step.name for step in JOBS["pipeline"].steps][0] == "clean"
+    assert JOBS["pipeline"].steps[0].name == "clean"
 
 
 # --- counting
@@ -231,7 +231,7 @@ from apps.monitoring import counting
 
 
 def names_on(page: str) -> set[str]:
-    return {match for match in re.findall(r"^# TYPE (\S+) ", page, re.MULTILINE)}
+    return set(re.findall(r"^# TYPE (\S+) ", page, re.MULTILINE))
 
 
 def test_every_metric_of_the_platforms_state_is_shown_and_none_undeclared(trial: Any) -> None:
