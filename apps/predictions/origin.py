@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import orjson
@@ -124,13 +125,19 @@ def data(prediction: Prediction) -> Link:
     return Link("data", "good", "The manifest in the lake is the one the model was trained on.", facts, inside)
 
 
+@cache
+def running_commit() -> str:
+    """The commit of the code this process runs: that of its start, whatever lies in the folder since."""
+    return git_commit()
+
+
 def code(prediction: Prediction) -> Link:
     """The code that trained, the code that answered, and what runs now."""
     version = prediction.model_version
     same = prediction.fingerprint == fingerprint() and prediction.tables_version == tables_version()
     facts = (
         ("Commit that trained", version.git_commit),
-        ("Commit that runs now", git_commit()),
+        ("Commit that runs now", running_commit()),
         ("Fingerprint then", prediction.fingerprint),
         ("Fingerprint now", fingerprint()),
         ("Tables then", prediction.tables_version),

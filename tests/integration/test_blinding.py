@@ -103,11 +103,11 @@ def _letters(numbers: Iterator[int]) -> Any:
     ]
 
 
-def history(*, swapped: bool) -> dict[str, list[dict[str, Any]]]:
+def history(*, swapped: bool, of: SimulationConfig = CONFIG) -> dict[str, list[dict[str, Any]]]:
     """The trial's messages up to NOW as bronze lines, by topic."""
     lines: dict[str, list[dict[str, Any]]] = {topic: [] for topic in TOPICS}
     offsets = dict.fromkeys(TOPICS, 0)
-    config = SimulationConfig.from_json(CONFIG.to_json() | {"swap_arms": swapped})
+    config = SimulationConfig.from_json(of.to_json() | {"swap_arms": swapped})
     for message in Simulator(config).messages(ORIGIN, NOW):
         offset, offsets[message.topic] = offsets[message.topic], offsets[message.topic] + 1
         if not isinstance(validate(message.topic, message.value), Accepted):
@@ -127,9 +127,11 @@ def history(*, swapped: bool) -> dict[str, list[dict[str, Any]]]:
     return lines
 
 
-def settle(trial: Trial, lines: dict[str, list[dict[str, Any]]], stands: StandingClock) -> None:
+def settle(
+    trial: Trial, lines: dict[str, list[dict[str, Any]]], stands: StandingClock, of: SimulationConfig = CONFIG
+) -> None:
     """Bronze, tables, windows, a model that serves, predictions of the last days, and a replay of each."""
-    for rows in lines.values():
+    for rows in filter(None, lines.values()):
         write_as_they_are(the_lake(), rows, cut=150)
     store = window_store()
     store.finish()
@@ -140,7 +142,7 @@ def settle(trial: Trial, lines: dict[str, list[dict[str, Any]]], stands: Standin
     ready = current(trial.pk)
     assert ready is not None
     windows = applier.flush({}, pruning=False)
-    assert len(windows) == CONFIG.patients
+    assert len(windows) == of.patients
     for back in (30 * HOUR, 5 * HOUR, 40):
         stands.moment = NOW - back
         for name, window in sorted(windows.items()):
@@ -150,7 +152,7 @@ def settle(trial: Trial, lines: dict[str, list[dict[str, Any]]], stands: Standin
     stands.moment = NOW
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("apps.predictions.services.time", SimpleNamespace(perf_counter=lambda: 0.0))
-        for prediction in Prediction.objects.order_by("pk"):
+        for prediction in Prediction.objects.order_by("-pk")[:2]:
             event = services.replay_one(by=people.SYSTEM, prediction=prediction)
             assert (event.after or {})["verdict"] == "identical"
     run = pipelines.request(by=people.SYSTEM, job="features", trial_id=trial.pk)
@@ -175,12 +177,12 @@ def look(client: Client, seen: Seen) -> None:
         addresses += [reverse("portal:patient", args=where) + zoom for zoom in ("", "?zoom=all", "?zoom=1d")]
         addresses += [reverse(f"portal:{name}", args=where) for name in ("patient_now", "patient_panels")]
     for number, prediction in enumerate(Prediction.objects.order_by("pk")):
-        if prediction.source == "live" and number % 3 == 0:
+        if prediction.source == "live" and number % 8 == 0:
             where = ["DEMO", prediction.pk]
             addresses += [reverse("portal:lineage", args=where), reverse("portal:lineage_origin", args=where)]
             addresses += [reverse("portal:lineage_objects", args=where)]
             walk = reverse("portal:lineage_walk", args=where)
-            addresses += [f"{walk}?show=all&page={page}" for page in range(1, 6)]
+            addresses += [f"{walk}?show=all&page={page}" for page in range(1, 4)]
             addresses += [
                 f"{walk}?feature={name}" for name in ("trial_arm", "study_dose_current", "study_dose_missed_7d")
             ]
@@ -189,14 +191,15 @@ def look(client: Client, seen: Seen) -> None:
 
 
 def question(secret: str, seen: Seen) -> None:
-    """What the API answers about everybody."""
-    for patient in Patient.objects.order_by("pk"):
+    """What the API answers about everybody, and how it came to the answers about two of them."""
+    for number, patient in enumerate(Patient.objects.order_by("pk")):
         body = json.dumps({"patient_id": patient.patient_id})
         headers = {"Authorization": f"Api-Key {secret}", "X-Correlation-ID": f"asked-{patient.patient_id}"}
         answered = Client().post("/api/v1/predict", body, content_type="application/json", headers=headers)
         assert answered.status_code == 200, answered.content
         seen.add(f"api {patient.patient_id}", answered)
-        for question in ("?page_size=1000&check=true", "?feature=study_dose_current"):
+        walks = ("?page_size=1000&check=true", "?feature=study_dose_current") if number < 2 else ()
+        for question in walks:
             walked = Client().get(
                 f"/api/v1/predictions/{answered.json()['prediction_id']}/lineage{question}", headers=headers
             )
