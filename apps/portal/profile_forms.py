@@ -11,7 +11,7 @@ from typing import Any, get_args
 from django import forms
 from django.forms.formsets import BaseFormSet
 
-from apps.portal.presenters.profile_words import FIELDS, GROUPS
+from apps.portal.presenters.profile_words import FIELDS, GROUPS, value_words
 from ml.contracts.signs import SIGNS
 from ml.evaluation.gates import MEASURES
 from ml.profile import Gate, Operator, ProfileError, StudyProfile
@@ -28,9 +28,27 @@ def _lines(text: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
+#: What a plain profile has, said with each field whose value a reader could not guess.
+PLAIN = StudyProfile("PLAIN")
+WITHOUT_DEFAULT = ("study_treatments", "replay_date", "notes")
+
+
 def _labelled(name: str, kind: type[forms.Field], **options: Any) -> Any:
     words = FIELDS[name]
-    return kind(label=words.label, help_text=words.help, **options)
+    default = "" if name in WITHOUT_DEFAULT else f" Default: {value_words(name, getattr(PLAIN, name))}."
+    return kind(label=words.label, help_text=words.help + default, **options)
+
+
+def _band(label: str, place: int) -> forms.DecimalField:
+    default = f"{PLAIN.bands[place] * 100:g} %"
+    return forms.DecimalField(
+        label=label,
+        min_value=0,
+        max_value=100,
+        max_digits=6,
+        decimal_places=3,
+        help_text=f"A probability within the horizon. Default: {default}.",
+    )
 
 
 def _area() -> forms.Textarea:
@@ -47,13 +65,9 @@ class ProfileForm(forms.Form):
     base = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
     horizon_hours = _labelled("horizon_hours", forms.IntegerField, min_value=1, max_value=24 * 30)
     second_horizon_hours = _labelled("second_horizon_hours", forms.IntegerField, min_value=1, max_value=24 * 60)
-    band_moderate = forms.DecimalField(
-        label="Moderate from", min_value=0, max_value=100, max_digits=6, decimal_places=3
-    )
-    band_high = forms.DecimalField(label="High from", min_value=0, max_value=100, max_digits=6, decimal_places=3)
-    band_critical = forms.DecimalField(
-        label="Critical from", min_value=0, max_value=100, max_digits=6, decimal_places=3
-    )
+    band_moderate = _band("Moderate from", 0)
+    band_high = _band("High from", 1)
+    band_critical = _band("Critical from", 2)
     cadence_seconds = _labelled("cadence_seconds", forms.IntegerField, min_value=0, max_value=7 * 86400)
     vitals_stale_hours = _labelled("vitals_stale_hours", forms.FloatField, min_value=0.1, max_value=24 * 366)
     signs_required = _labelled(

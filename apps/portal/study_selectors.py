@@ -137,13 +137,23 @@ def newest_predictions(viewer: Viewer) -> Newest:
 UNKNOWN = "UNKNOWN"
 
 
-def levels_under(newest: Newest, profile: StudyProfile) -> list[str]:
-    """The level of each row of ``newest`` under the profile: the scorer's own rules on the stored vectors."""
-    if not len(newest.vectors):
-        return []
-    barred = reasons(Inputs(tuple(NAMES), newest.vectors, profile, {}))
+#: Fields of the profile that decide whether there is a score at all.
+BARRING = ("signs_required", "vitals_stale_hours", "labs_stale_days")
+
+
+def stored_levels(newest: Newest, profile: StudyProfile) -> list[str]:
+    """The level of each row of ``newest`` by the profile's bands, as it was scored."""
+    return [profile.level(None if np.isnan(chance) else float(chance)) for chance in newest.probability.tolist()]
+
+
+def levels_under(newest: Newest, old: StudyProfile, new: StudyProfile) -> list[str]:
+    """The level of each row of ``newest`` under the new profile: by its bands, and where it asks for other data than the
+    old one, by the scorer's own rules on the stored vectors."""
+    if not len(newest.vectors) or all(getattr(old, name) == getattr(new, name) for name in BARRING):
+        return stored_levels(newest, new)
+    barred = reasons(Inputs(tuple(NAMES), newest.vectors, new, {}))
     return [
-        "INDETERMINATE" if why else UNKNOWN if np.isnan(chance) else profile.level(float(chance))
+        "INDETERMINATE" if why else UNKNOWN if np.isnan(chance) else new.level(float(chance))
         for why, chance in zip(barred, newest.probability.tolist(), strict=True)
     ]
 

@@ -14,6 +14,7 @@ import pytest
 from django.db import DatabaseError, connection, connections, transaction
 from django.test import Client
 
+from apps.accounts import services as accounts
 from apps.audit.models import AuditEvent
 from apps.core import clock
 from apps.core.errors import Conflict, Forbidden, Invalid
@@ -132,9 +133,7 @@ def test_sites_are_added_renamed_closed_and_opened_again() -> None:
     assert (site.name, site.timezone, site.closed_at) == ("Gent", "Europe/Paris", NOW)
     cora = people.trained(people.person("cora"), "coordinator")
     with pytest.raises(Conflict, match="closed"):
-        from apps.accounts.services import grant_role
-
-        grant_role(by=people.SYSTEM, user=cora, role="coordinator", trial=trial, site=site)
+        accounts.grant_role(by=people.SYSTEM, user=cora, role="coordinator", trial=trial, site=site)
     Patient.objects.create(key="DEMO/P1", trial=trial, patient_id="P1", site=site, enrolled_at=NOW + timedelta(days=1))
     assert "1 patient enrolled after it was closed" in text(ada.get(STUDY + "sites/"))
     assert "closed already" in text(ada.post(one, {"act": "close", "reason": "Again."}))
@@ -303,11 +302,8 @@ def test_the_preview_counts_patients_labels_and_what_the_model_was_trained_under
     then = answer.context["then"]
     critical = next(row for row in then.levels if row.level == "critical")
     viewer = viewer_of(people.person("x", "administrator"), "DEMO")
-    levels = study_selectors.levels_under(study_selectors.newest_predictions(viewer), profile)
-    assert critical.before == levels.count("CRITICAL")
-    assert critical.after == sum(chance >= 0.4 for chance in scored) - (
-        sum(chance >= 0.75 for chance in scored) - levels.count("CRITICAL")
-    )
+    assert critical.before == sum(chance >= 0.75 for chance in scored)
+    assert critical.after == sum(chance >= 0.4 for chance in scored)
     assert critical.after == critical.before + 1 == 2
     assert "1 from high to critical" in then.moved
     days = study_selectors.ripe_days(viewer, profile, replace(profile, label_maturity_days=10, horizon_hours=12))
@@ -331,11 +327,13 @@ def test_the_preview_uses_the_scorers_own_rules_for_stale_data() -> None:
     vectors[1, NAMES.index("heart_rate_mean_6h")] = np.nan
     vectors[2, NAMES.index("heart_rate_latest")] = np.nan
     newest = study_selectors.Newest(np.array([0.2, 0.2, np.nan]), vectors, 3)
-    assert study_selectors.levels_under(newest, profile) == ["MODERATE", "MODERATE", "INDETERMINATE"]
+    assert study_selectors.stored_levels(newest, profile) == ["MODERATE", "MODERATE", "INDETERMINATE"]
+    levels = study_selectors.levels_under
+    assert levels(newest, profile, replace(profile, bands=(0.3, 0.4, 0.5))) == ["LOW", "LOW", "INDETERMINATE"]
     stricter = replace(profile, vitals_stale_hours=6.0)
-    assert study_selectors.levels_under(newest, stricter) == ["MODERATE", "INDETERMINATE", "INDETERMINATE"]
+    assert levels(newest, profile, stricter) == ["MODERATE", "INDETERMINATE", "INDETERMINATE"]
     looser = replace(profile, signs_required=())
-    assert study_selectors.levels_under(newest, looser) == ["MODERATE", "MODERATE", "UNKNOWN"]
+    assert levels(newest, profile, looser) == ["MODERATE", "MODERATE", "UNKNOWN"]
 
 
 def test_patient_days_ripen_as_labels_do() -> None:

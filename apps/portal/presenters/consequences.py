@@ -53,7 +53,7 @@ def consequences(
 ) -> Consequences:
     """What the present patients, labels and model would see of ``new`` in place of ``old``."""
     newest = read.newest_predictions(viewer)
-    before, after = read.levels_under(newest, old), read.levels_under(newest, new)
+    before, after = read.stored_levels(newest, old), read.levels_under(newest, old, new)
     counts, would = Counter(before), Counter(after)
     levels = [
         LevelCount(name.lower(), STAND_WORDS[name], counts[name], would[name], _change(counts[name], would[name]))

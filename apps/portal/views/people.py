@@ -109,7 +109,7 @@ class People(PeopleView):
 
     def get(self, request: HttpRequest, trial: str) -> HttpResponse:
         chosen = PeopleFilter(request.GET)
-        shown, pager = page_of(self.listed(chosen), request, PAGE, "person")
+        shown, pager = page_of(self.listed(chosen), request, PAGE, "account")
         context = {
             "people": self.rows(shown),
             "pager": pager,
