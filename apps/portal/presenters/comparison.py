@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -37,7 +37,7 @@ class ComparisonPage:
 
 def page(body: Mapping[str, Any], viewer: Viewer) -> ComparisonPage:
     """Everything the page shows of one comparison."""
-    one, two = (str(body["models"][side]["name"]) for side in ("one", "two"))
+    one, two = (f"Model {body['models'][side]['name'].rpartition(' v')[2]}" for side in ("one", "two"))
     columns = [Column(one, True), Column(two, True), Column("Difference", True), Column("95 % interval", True)]
     known = datetime.fromtimestamp(body["labels_known_by"], UTC)
     apart = body["disagreement"]
@@ -60,7 +60,7 @@ def page(body: Mapping[str, Any], viewer: Viewer) -> ComparisonPage:
         alerts=Table(
             "Share of patient-days at or above a level's bound",
             [Column("Bound"), *columns],
-            [_row(f"{row['band'] * 100:g} %", row) for row in body["alerts"]],
+            [_row(f"{row['band'] * 100:g} %", row, percent) for row in body["alerts"]],
             "How many patient-days each version would put in a level or above it.",
         ),
         levels=_levels(apart, one, two),
@@ -79,13 +79,18 @@ def page(body: Mapping[str, Any], viewer: Viewer) -> ComparisonPage:
     )
 
 
-def _row(title: str, row: Mapping[str, Any]) -> list[Cell]:
+def percent(value: float | None) -> str:
+    """A share with one decimal."""
+    return words.MISSING if value is None else f"{100 * value:.1f} %".replace("-", words.MINUS)
+
+
+def _row(title: str, row: Mapping[str, Any], shown: Callable[[float | None], str] = three) -> list[Cell]:
+    gain = row["gain"]
+    span = interval(gain) if shown is three else f"{shown(gain['low'])} to {shown(gain['high'])}"
     return [
         Cell(title),
-        Cell(three(row["one"]["value"]), True),
-        Cell(three(row["two"]["value"]), True),
-        Cell(three(row["gain"]["value"]), True),
-        Cell(interval(row["gain"]), True),
+        *(Cell(shown(row[side]["value"]), True) for side in ("one", "two", "gain")),
+        Cell(span if gain["low"] is not None else words.MISSING, True),
     ]
 
 
@@ -109,7 +114,7 @@ def _levels(apart: Mapping[str, Any], one: str, two: str) -> Table:
     names = [str(level).capitalize() for level in apart["levels"]]
     return Table(
         "Patient-days by the level that each version gives them",
-        [Column(f"{one}, then {two} across"), *(Column(name, True) for name in names)],
+        [Column(f"{one} down, {two} across"), *(Column(name, True) for name in names)],
         [
             [Cell(name), *(Cell(f"{count:,}", True) for count in counts)]
             for name, counts in zip(names, apart["table"], strict=True)
