@@ -169,7 +169,7 @@ def _member(file: str, digest: str, data: bytes, at: int) -> tuple[int, Table]:
     if _header(data, at) in ("LABELV8", "LABELV9"):
         at, columns = _labels(file, data, at, columns)
     head = _header(data, at)
-    if head not in ("OBS", "OBSV8"):
+    if head not in ("OBS", "OBSV8") or at + RECORD > len(data):
         raise _damaged(file, "the rows are missing")
     told = data[at + 48 : at + 63].strip() if head == "OBSV8" else b""
     at += RECORD
