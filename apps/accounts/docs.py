@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apps.accounts.backends import ADMIN
+from apps.accounts.courses import COURSES, REQUIRED
 from apps.accounts.keys import SCOPES
 from apps.accounts.permissions import PERMISSIONS
 from apps.accounts.roles import ROLES
@@ -52,6 +53,22 @@ def render() -> str:
             ),
             "Who holds a role that does not see the arm is blinded in that trial, whatever other roles they hold.",
             "",
+            "## Courses",
+            "",
+            "A role is given, and a signature taken, only with a current record of every course that the role asks for.",
+            "",
+            table(
+                ("course", "what", "counts for", "asked for by"),
+                (
+                    (
+                        course.title,
+                        course.doc,
+                        f"{course.valid_days} days" if course.valid_days else "ever",
+                        ", ".join(ROLES[role].label for role, asked in REQUIRED.items() if course.name in asked),
+                    )
+                    for course in COURSES.values()
+                ),
+            ),
             "## API keys",
             "",
             table(("scope", "the key may"), SCOPES.items()),

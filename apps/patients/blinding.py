@@ -78,6 +78,8 @@ CLASSES: dict[str, dict[str, Blinding]] = {
         arm="before after reason",
     ),
     "audit.AuditSequence": _table(open="seq event leaf_hash sequenced_at"),
+    "audit.AuditCheckpoint": _table(open="id origin size root frontier at note"),
+    "audit.AuditNode": _table(open="id origin level place digest"),
     # Raw messages hold whatever was sent.
     "ingestion.DeadLetter": _table(
         open="id created_at topic topic_id partition offset timestamp correlation_id received_at replayed_at replayed_by",
