@@ -22,7 +22,7 @@ from ml.features import FEATURES, from_bytes
 MASKED = "masked"
 LOOKS = {
     "good": ("good", "tick", "as claimed"),
-    "open": ("open", "half", "not as then"),
+    "open": ("open", "half", "not proven"),
     "bad": ("bad", "cross", "not as claimed"),
 }
 CHECKS = {
