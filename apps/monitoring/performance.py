@@ -50,7 +50,11 @@ def window(profile: StudyProfile, as_of: int) -> tuple[int, int]:
 def measure(
     version: ModelVersion, profile: StudyProfile, reference: Reference | None, as_of: datetime, *, seed: int = 0
 ) -> Performance:
-    """The report of one version as of one moment. Where too few patient-days count, ``reason`` says how many."""
+    """The report of one version as of one moment. Where too few patient-days count, ``reason`` says how many.
+
+    Days since the version was trained are judged alone as soon as they are enough; until then the held-out days before
+    them are taken along, and the report is *retrospective*.
+    """
     now = int(as_of.timestamp())
     first, last = window(profile, now)
     drawn = draw(version, profile, first, last)
@@ -60,11 +64,16 @@ def measure(
     found = labels_of(version.trial_id, drawn.patients, drawn.as_of, profile, known_by=now)
     left_out |= found.left_out()
     drawn, label = drawn.take(found.counts), found.label[found.counts]
+    later = drawn.as_of > _limit(version, reference)
+    retrospective = not _enough(label[later & np.isfinite(drawn.probability)]) and not later.all()
+    if not retrospective and not later.all():
+        left_out["before this version served"] = int((~later).sum())
+        drawn, label = drawn.take(later), label[later]
     known = np.isfinite(drawn.probability)
     begins, ends = (datetime.fromtimestamp(moment, UTC).date() for moment in (first, last))
     events, rows = int(label[known].sum()), int(known.sum())
     patient = np.unique(drawn.patients, return_inverse=True)[1] if len(drawn.patients) else np.empty(0, np.intp)
-    enough = min(events, rows - events) >= FEWEST_EVENTS
+    enough = _enough(label[known])
     return Performance(
         as_of=as_of,
         first_day=begins,
@@ -76,7 +85,7 @@ def measure(
         left_out={reason: count for reason, count in left_out.items() if count},
         evaluation=_figures(drawn, label, patient, known, profile, seed) if enough else {},
         reason="" if enough else _reason(rows, events),
-        retrospective=_retrospective(drawn, version, reference),
+        retrospective=retrospective,
     )
 
 
@@ -96,14 +105,18 @@ def _reason(rows: int, events: int) -> str:
     return f"not enough days without an event: {rows - events} of {FEWEST_EVENTS}"
 
 
-def _retrospective(drawn: Drawn, version: ModelVersion, reference: Reference | None) -> bool:
-    limit = reference.known_by if reference is not None else int(version.created_at.timestamp())
-    return bool((drawn.as_of <= limit).any())
+def _enough(label: np.ndarray[Any, Any]) -> bool:
+    return bool(min(label.sum(), len(label) - label.sum()) >= FEWEST_EVENTS)
+
+
+def _limit(version: ModelVersion, reference: Reference | None) -> int:
+    """Seconds since 1970: of what happened later the version cannot have learned."""
+    return reference.known_by if reference is not None else int(version.created_at.timestamp())
 
 
 def first_due(version: ModelVersion, profile: StudyProfile, reference: Reference | None) -> datetime | None:
     """When the label of the version's first prediction after its training will be mature; None without a prediction."""
-    limit = reference.known_by if reference is not None else int(version.created_at.timestamp())
+    limit = _limit(version, reference)
     rows = Prediction.objects.filter(
         trial_id=version.trial_id, model_version=version, as_of__gt=datetime.fromtimestamp(limit, UTC)
     )

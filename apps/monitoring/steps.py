@@ -69,7 +69,7 @@ def check(context: dict[str, Any], report: Report) -> dict[str, Any]:
         newest = reports[-1] if reports and reports[-1].as_of == study_now else None
         auroc = _auroc(newest)
         numbers.values["auroc"] = auroc
-        numbers.why["auroc"] = newest.reason if newest is not None else "this moment was judged already"
+        numbers.why["auroc"] = _why_no_auroc(newest)
         report("recent data against the training sample", 2, 3)
         table, window, why = _drift(version, reference, altered, study_now)
         numbers.values["features_drifted"] = float(len(drifted(table))) if any(r.judged for r in table) else None
@@ -120,8 +120,17 @@ def _reports(
     return [measure(version, profile, reference, moment) for moment in moments]
 
 
+def _why_no_auroc(report: Performance | None) -> str:
+    if report is None:
+        return "this moment was judged already"
+    return (
+        report.reason or "the figure is of days before this version served, and says nothing of what has changed since"
+    )
+
+
 def _auroc(report: Performance | None) -> float | None:
-    if report is None or not report.evaluation:
+    """The figure that triggers judge: of days since the version was trained."""
+    if report is None or not report.evaluation or report.retrospective:
         return None
     value: float | None = report.evaluation["figures"]["auroc"]["value"]
     return value

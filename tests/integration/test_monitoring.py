@@ -197,6 +197,28 @@ def test_indeterminate_answers_are_counted_and_leave_the_figures() -> None:
     assert found.rows + found.indeterminate == before.rows
 
 
+def test_days_from_before_the_training_are_shown_and_fire_nothing(started: list[str]) -> None:
+    """A figure of the past cannot say that something has changed: retraining on it would go in circles."""
+    of = watched.trial(skill=0.0, trained=NOW - timedelta(days=4, hours=12), held_out=60)
+    found = measure(of.version, of.profile, reference_of(of.version), NOW)
+    assert found.retrospective
+    assert found.evaluation["figures"]["auroc"]["value"] < 0.75
+    look()
+    assert verdict("auroc_critical").state == "not judged"
+    assert "before this version served" in verdict("auroc_critical").sentence
+    assert JobRun.objects.count() == 0
+
+
+def test_days_since_the_training_are_judged_alone_once_they_are_enough(started: list[str]) -> None:
+    of = watched.trial(trained=NOW - timedelta(days=8), held_out=60)
+    found = measure(of.version, of.profile, reference_of(of.version), NOW)
+    assert not found.retrospective
+    assert found.left_out["before this version served"] > 100
+    assert found.events >= 10
+    look()
+    assert verdict("auroc_critical").state == "quiet"
+
+
 # --- a check
 
 

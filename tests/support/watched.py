@@ -52,6 +52,7 @@ def trial(
     silent: bool = False,
     event_share: float = 0.1,
     now: datetime = NOW,
+    held_out: int = 0,
 ) -> Watched:
     """A live, simulated trial DEMO. ``skill`` 0 = the model knows nothing, 3 = much. Vectors are drawn like the training
     sample, but for the ``shifted`` features, which lie ``shift`` standard deviations off. Every day each patient has one
@@ -64,7 +65,11 @@ def trial(
     reference = Reference(
         tuple(NAMES),
         rng.normal(0, 1, (600, len(NAMES))).astype(np.float32),
-        {"train": ("DEMO/P1", "DEMO/P2"), "validation": ("DEMO/P3",), "test": ("DEMO/P4",)},
+        {
+            "train": ("DEMO/P1", "DEMO/P2"),
+            "validation": ("DEMO/P3",),
+            "test": ("DEMO/P4", *(f"DEMO/P{n}" for n in range(5, held_out + 1))),
+        },
         int(trained.timestamp()),
     )
     digests = reference.save(lake(), version.bundle_path)
