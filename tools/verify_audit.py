@@ -482,14 +482,14 @@ class Verifier:
             return
         csv.field_size_limit(1 << 30)
         with io.TextIOWrapper(self.export.open("events.csv"), "utf-8", errors="replace", newline="") as data:
-            rows = list(csv.reader(data))
-        if not rows or rows[0] != COLUMNS:
-            self.wrong("events.csv: its heading was changed.")
+            rows = csv.reader(data)
+            if next(rows, None) != COLUMNS:
+                self.wrong("events.csv: its heading was changed.")
+            entries = [(sha256("\x1f".join(row).encode()), number(row[0] if row else ""), "") for row in rows]
         wanted = []
         for line in self.export.lines("events.jsonl"):
             told = json.loads(line)
             wanted.append(sha256("\x1f".join(csv_row(told["seq"], told["event"])).encode()))
-        entries = [(sha256("\x1f".join(row).encode()), number(row[0] if row else ""), "") for row in rows[1:]]
         if [one[0] for one in entries] != wanted:
             leaves = [b""] * (max(scope, default=-1) + 1)
             for seq, digest in zip(scope, wanted):  # noqa: B905 - Python 3.9

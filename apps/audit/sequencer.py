@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from apps.audit import tree
 from apps.audit.models import AuditEvent, AuditSequence
 from apps.core import clock
+from apps.core.copying import insert_many
 from apps.core.ids import earliest, made_at
 
 LOCK = 0x5EA1
@@ -43,7 +44,7 @@ def sequence(*, everything: bool = False) -> int:
             AuditSequence(seq=first + place, event_id=event_id, leaf_hash=leaf, sequenced_at=now)
             for place, (event_id, leaf) in enumerate(waiting.values_list("id", "leaf_hash")[:BATCH])
         ]
-        AuditSequence.objects.bulk_create(rows)
+        insert_many(rows)
         return len(rows)
 
 
