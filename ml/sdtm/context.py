@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ml.sdtm.dates import Moment, end_of, iso, start_of
+from ml.sdtm.dates import DAY, NOON, Moment, Precision, end_of, iso, start_of
 from ml.sdtm.rows import Refused, Study, Subject, occurred
 from ml.sdtm.xpt import Row
 
@@ -117,14 +117,21 @@ def status_of(study: Study, row: Row) -> str:
 def ending(study: Study, row: Row) -> tuple[Moment, str]:
     """(when a DS row's disposition came about, which note to make of it). Refused where nothing dates it."""
     moment, wrong = study.own("DS", row, ("DSSTDTC", "DSSTDY"), ("DSDTC", "DSDY"))
+    visit, subject = study.visit(row), study.subject(row)
     if moment is not None:
-        return moment, ""
-    if (visit := study.visit(row)) is not None:
+        return study.narrow("DS", moment, visit, subject.part_ended, study.last.get(subject.usubjid)), ""
+    if visit is not None:
         return visit, "dated_by_visit"
-    subject = study.subject(row)
     if subject.part_ended is not None:
         return subject.part_ended, "ended_by_reference"
     raise Refused("not_a_date" if wrong else "no_date", wrong)
+
+
+def end_by(moment: Moment, known: int) -> tuple[int, Precision]:
+    """(event time, precision) of an end: noon of the last day it may mean, never after it was known."""
+    if moment.precision in ("month", "year"):
+        return min(moment.last // DAY * DAY + NOON, known), moment.precision
+    return start_of(moment, known)
 
 
 def disposition(study: Study, row: Row, name: str) -> None:
@@ -135,7 +142,7 @@ def disposition(study: Study, row: Row, name: str) -> None:
         study.note("DS", noted)
     recorded = study.further("DS", row, "DSDTC") or moment
     known = min(recorded.end_of_day, study.limit)
-    start, precision = start_of(moment, known)
+    start, precision = end_by(moment, known)
     told = [f"{label}: {value}" for label, value in study.qualifiers.get(name, ())]
     term = "; ".join([str(row.get("DSTERM") or row.get("DSDECOD") or ""), *told])
     study.add(

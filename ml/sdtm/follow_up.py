@@ -14,10 +14,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ml.sdtm.adverse import is_fatal
-from ml.sdtm.context import DISPOSITION_CATEGORIES, disposition, ending, status_of
-from ml.sdtm.dates import Moment, iso, start_of
+from ml.sdtm.context import DISPOSITION_CATEGORIES, disposition, end_by, ending, status_of
+from ml.sdtm.dates import Moment, iso
 from ml.sdtm.rows import Refused, Study, named
-from ml.sdtm.subjects import LAST, contacts
 from ml.sdtm.xpt import Row
 
 DIED = "died"
@@ -71,15 +70,21 @@ def ends_by_rule(study: Study, rows: Mapping[str, list[Row]]) -> None:
             died.add(subject)
             term = f"DEATH ({row.get('AEDECOD') or row.get('AETERM')})"
             _end(study, subject, moment, [name], "death_by_event", "AE", status=DIED, term=term)
-    last = contacts(study, rows, LAST)
     for name, person in study.subjects.items():
         if name in ended or name in died or person.collected is None:
             continue
         if person.part_ended is not None:
             _end(study, name, person.part_ended, [], "followed_until_reference", "DS", term="End of the subject's part")
         else:
-            final = last[name][1] if name in last else person.collected
-            _end(study, name, final, [], "followed_until_last_contact", "DS", term="Last contact")
+            _end(
+                study,
+                name,
+                study.last.get(name, person.collected),
+                [],
+                "followed_until_last_contact",
+                "DS",
+                term="Last contact",
+            )
 
 
 def _end(
@@ -87,7 +92,7 @@ def _end(
 ) -> None:
     study.note(domain, note)
     known = min(moment.end_of_day, study.limit)
-    start, precision = start_of(moment, known)
+    start, precision = end_by(moment, known)
     study.add(
         "patient-context", study.subjects[name], max(known, start), rows, kind="disposition", status=status, term=term,
         timestamp=iso(start), date_precision=precision, record_id=f"DS:{name}:end",

@@ -109,7 +109,7 @@ def read_package(
     subjects.find_subjects(study, reading)
     if not study.subjects:
         raise NotAPackage(f"{folder} has no row that names a subject (USUBJID). Add a domain of subjects, DM first.")
-    subjects.visits(study, rows.get("SV", ()))
+    subjects.visits(study, reading)
     for index, (domain, work) in enumerate(_CARRIED.items()):
         report(domain, index, len(_CARRIED))
         if domain in rows:

@@ -4,12 +4,16 @@ How a row is dated:
 
 | a row of | its own date | else | else | else |
 |---|---|---|---|---|
-| VS, LB | --DTC | --DY | its visit in SV, precision `unknown` | refused |
+| VS, LB | --DTC | --DY | its visit, precision `unknown` | refused |
 | AE | AESTDTC | AESTDY | the day it was recorded, `unknown`, where AESTDTC is empty | refused |
 | CM, MH | --STDTC, any precision | --STDY (CM) | the day it was recorded, `unknown` | refused |
 | EX | EXSTDTC | EXSTDY | its visit, then RFSTDTC | refused |
 | DS | DSSTDTC, DSDTC | DSSTDY, DSDY | its visit, then RFPENDTC, RFENDTC | refused |
 | DM | DMDTC | RFICDTC | RFSTDTC or the first day on which anything was measured, given or recorded | refused |
+
+A visit is dated by SV, else by what else was measured at it. Of a date without its day (but for AE, CM and MH, where
+`ml.sdtm.dates` says what it means) a day that lies within it is taken: of the visit, the first dose, the end of the
+subject's part or the last contact; without any, a start is taken for early and an end for late.
 
 A date that cannot be one (`NotADate`; in the future; more than `SPAN_YEARS` from the study's others) counts as none, and
 is named in the refusal where nothing else dates the row. It is recorded on --DTC, else on its visit, else at the later of
@@ -24,7 +28,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ml.contracts.events import EVENTS
-from ml.sdtm.dates import Moment, NotADate, Precision, iso, read, start_of, study_day
+from ml.sdtm.dates import DAY, Moment, NotADate, Precision, iso, read, start_of, study_day
 from ml.sdtm.define import Define
 from ml.sdtm.rules import NOTES, RULES
 from ml.sdtm.xpt import Row
@@ -139,7 +143,9 @@ class Study:
     span: tuple[int, int] | None = None
     subjects: dict[str, Subject] = field(default_factory=dict)
     visits: dict[tuple[str, str], Moment] = field(default_factory=dict)
-    """(USUBJID, visit) → from its beginning to its end, from SV."""
+    """(USUBJID, visit) → from its beginning to its end."""
+    last: dict[str, Moment] = field(default_factory=dict)
+    """USUBJID → last contact."""
     joined: dict[str, dict[str, Row]] = field(default_factory=dict)
     """Row → rows of SUPP-- whose values it has taken up, by name."""
     qualifiers: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
@@ -215,8 +221,20 @@ class Study:
             self.note(domain, "date_left_out", f"{column}: {error}")
             return None
 
+    def narrow(self, domain: str, moment: Moment, *others: Moment | None) -> Moment:
+        """A date without its day as the day of the first of `others` that lies within it, its precision still its own;
+        itself where none does."""
+        if moment.precision not in ("month", "year"):
+            return moment
+        for other in others:
+            if other is not None and other.last - other.first < DAY and moment.first <= other.first <= moment.last:
+                self.note(domain, "narrowed")
+                day = other.first // DAY * DAY
+                return Moment(day, day + DAY - 1, moment.precision)
+        return moment
+
     def visit(self, row: Row) -> Moment | None:
-        """The row's visit as SV has it."""
+        """When the row's visit was."""
         key = visit_of(row)
         return self.visits.get((str(row.get("USUBJID")), key)) if key else None
 
@@ -231,6 +249,7 @@ class Study:
             known = visit.end_of_day
             start, precision = start_of(None, known)
             return start, known, precision
+        moment = self.narrow(domain, moment, self.visit(row))
         known = min(moment.end_of_day, self.limit)
         start, precision = start_of(moment, known)
         return start, known, precision

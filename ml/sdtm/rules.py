@@ -56,11 +56,12 @@ NOTES: dict[str, Rule] = {
         Rule("domain_absent", "is not in the package.", "Add the domain's file and import again: what is new is added."),
         Rule("column_absent", "lacks a column that is read.", "Add the column and import again."),
         Rule("dated_by_study_day", "has no date of its own that can be read: its day is told from --DY and RFSTDTC (there is no day 0).", "Fill --DTC."),
-        Rule("dated_by_visit", "has no date of its own that can be read: it is dated by its visit (SV), marked as of unknown precision.", "Fill --DTC."),
+        Rule("dated_by_visit", "has no date of its own that can be read: it is dated by its visit (SV, else what was measured at it), marked as of unknown precision.", "Fill --DTC."),
         Rule("dated_by_treatment", "has no date of its own that can be read: the first dose's day (RFSTDTC) stands for it.", "Fill --STDTC."),
         Rule("dated_by_recording", "has no onset: the day on which it was recorded stands for it, marked as of unknown precision.", "Fill --STDTC, as far as it is known."),
         Rule("ended_by_reference", "has no date: the end of the subject's part (RFPENDTC, RFENDTC) stands for it.", "Fill DSSTDTC."),
         Rule("date_respelled", "has a date that is not written in ISO 8601, but can mean one day only.", "Write dates as 2019-02-28."),
+        Rule("narrowed", "has a date without its day: a day within that month or year is known from elsewhere (its visit, the first dose, the last contact), and is taken.", "Give the whole date."),
         Rule("date_left_out", "has a further date that cannot be read (an end, a recording); the row is carried without it.", "Correct the date."),
         Rule("sas_date", "has dates stored as SAS numbers; they were read by their format.", "Store --DTC as ISO 8601 text."),
         Rule("not_numeric", "has a text where a number is expected; the row is carried without it.", "Store the column as a number."),
@@ -100,7 +101,7 @@ LOST: dict[str, str] = {
     "EX": "Study doses are not known; the first dose is DM's RFSTDTC, where there is one.",
     "DS": "How each subject's part ended is not known; follow-up ends by rule.",
     "MH": "Medical history is not known.",
-    "SV": "Visits have no dates of their own: a row without a date cannot be dated by its visit.",
+    "SV": "Visits have no dates of their own: a row without a date is dated by what else was measured at its visit.",
     "SC": "Further characteristics of subjects are not known; no feature reads them.",
 }
 """Domain that a package should have → what is lost without it."""

@@ -115,8 +115,21 @@ def first_doses(study: Study, rows: Rows) -> dict[str, Moment]:
     return {name: first for name, (first, _) in contacts(study, {"EX": taken}, {"EX": ("EXSTDTC",)}).items()}
 
 
-def visits(study: Study, rows: Iterable[Row]) -> None:
-    """Note when each visit was: from its beginning to its end. Days of one visit that stand in several rows are joined."""
+def visits(study: Study, rows: Rows) -> None:
+    """Note when each visit was: from its beginning to its end. Days of one visit that stand in several rows are joined.
+    A visit that SV does not date is dated by what was measured at it."""
+    _visits_of_sv(study, rows.get("SV", ()))
+    told = frozenset(study.visits)
+    for domain in ("VS", "LB"):
+        for row in rows.get(domain, ()):
+            moment, key = _plain(study, row, f"{domain}DTC"), (str(row.get("USUBJID") or ""), visit_of(row))
+            if key in told or moment is None or moment.precision not in ("day", "time") or not key[0] or not key[1]:
+                continue
+            before = study.visits.get(key, moment)
+            study.visits[key] = Moment(min(before.first, moment.first), max(before.last, moment.last), "unknown")
+
+
+def _visits_of_sv(study: Study, rows: Iterable[Row]) -> None:
     for row in rows:
         first, last = _plain(study, row, "SVSTDTC"), _plain(study, row, "SVENDTC")
         start, end = first or last, last or first
@@ -134,6 +147,7 @@ def visits(study: Study, rows: Iterable[Row]) -> None:
 def find_subjects(study: Study, rows: Rows) -> None:
     """Fill `study.subjects` by the table above, and enrol those that no DM row will."""
     seen = contacts(study, rows, OBSERVED)
+    study.last = {name: last for name, (_, last) in contacts(study, rows, LAST).items()}
     doses = first_doses(study, rows)
     described = rows.get("DM")
     if described:
@@ -162,14 +176,20 @@ def _of(study: Study, row: Row, seen: tuple[Moment, Moment] | None, dose: Moment
     if site and told != site:
         study.note("DM", "identifier_respelled", "SITEID")
     first_dose = study.further("DM", row, "RFSTDTC")
+    if first_dose is not None:
+        first_dose = study.narrow("DM", first_dose, dose)
     if first_dose is None and dose is not None:
         study.note("DM", "first_dose_by_exposure")
         first_dose = dose
+    days = [moment for moment in (first_dose, seen[0] if seen else None) if moment is not None]
+    contact = min(days, key=_begin, default=None)
     collected = study.further("DM", row, "DMDTC") or study.further("DM", row, "RFICDTC")
-    if collected is None:
-        days = [moment for moment in (first_dose, seen[0] if seen else None) if moment is not None]
-        collected = min(days, key=_begin, default=None)
-        if collected is not None:
-            study.note("DM", "enrolled_by_rule")
+    if collected is not None:
+        collected = study.narrow("DM", collected, contact)
+    elif contact is not None:
+        study.note("DM", "enrolled_by_rule")
+        collected = contact
     ended = next(filter(None, (study.further("DM", row, c) for c in ("RFPENDTC", "RFENDTC", "DTHDTC"))), None)
+    if ended is not None:
+        ended = study.narrow("DM", ended, seen[1] if seen else None)
     return Subject(str(row["USUBJID"]), told, collected, first_dose, ended)

@@ -48,6 +48,7 @@ def exposure(study: Study, row: Row, name: str) -> None:
         study.note("EX", "dated_by_treatment")
     if begin is None:
         raise Refused("not_a_date" if wrong else "no_date", wrong)
+    begin = study.narrow("EX", begin, study.visit(row), subject.first_dose)
     known = min(begin.end_of_day, study.limit)
     start, precision = start_of(begin, known)
     _medication(
