@@ -70,7 +70,7 @@ class StudyProfile:
     label_maturity_days: int = 0
     risk_from_first_dose: bool = False
     """Days before a patient's first dose are not learned from: where adverse events are those under treatment there is
-    none to come, and a model given such days learns the study's calendar (docs/adr/0072)."""
+    none to come, and a model given such days learns the study's calendar (docs/adr/0073)."""
     study_treatments: tuple[str, ...] = ()
     """Names of the study's own drugs: a medication of such a name is a study dose."""
     vitals_stale_hours: float = 6.0
