@@ -8,7 +8,7 @@ TRIAL ?=
 NAME ?=
 ARGS ?=
 
-.PHONY: help install run test check fix bench import-sdtm backup restore shell clean \
+.PHONY: help install run test check fix bench import-sdtm import-table backup restore shell clean \
 	train deploy rollback compare ingest quality backfill data data-pull data-push
 .DEFAULT_GOAL := help
 
@@ -42,6 +42,11 @@ import-sdtm: install  ## FROM=folder of .xpt files [TRIAL=id]: a real trial thro
 	@$(VENV)/python -m clinical_portal.servers exec -- sh -c '$(VENV)/python manage.py migrate --noinput --verbosity 0 \
 		&& $(VENV)/python manage.py demo_prepare --only people && exec $(VENV)/python manage.py import_sdtm "$$@"' \
 		import-sdtm "$(FROM)" $(if $(TRIAL),--trial "$(TRIAL)")
+
+import-table: install  ## FILE=table.csv TRIAL=id MAP=mapping.json: vitals and laboratory results; without MAP a guess to correct
+	@test -n "$(FILE)" || { echo 'say which file: make import-table FILE=path/to/table.csv TRIAL=id MAP=mapping.json'; exit 2; }
+	@$(VENV)/python -m clinical_portal.servers exec -- $(VENV)/python manage.py import_table --file "$(FILE)" \
+		$(if $(TRIAL),--trial "$(TRIAL)") $(if $(MAP),--mapping "$(MAP)")
 
 backup: install  ## TO=new folder: database and lake, with hashes
 	@test -n "$(TO)" || { echo 'say where to: make backup TO=path/of/a/new/folder'; exit 2; }

@@ -12,7 +12,12 @@ from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "clinical_portal.settings.local")
 
+from apps.core.bodies import BodyLimit
+from apps.ingestion.imports.places import UPLOAD_BYTES
+
 http = get_asgi_application()  # before the routing: consumers import models
+UPLOADS = {"/imports/new/": UPLOAD_BYTES + (1 << 20)}
+"""Addresses that take files, and a form's worth of bytes around them."""
 
 
 def websocket_routes() -> list[object]:
@@ -24,5 +29,8 @@ def websocket_routes() -> list[object]:
 
 
 application = ProtocolTypeRouter(
-    {"http": http, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_routes())))}
+    {
+        "http": BodyLimit(http, larger=UPLOADS),
+        "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_routes()))),
+    }
 )

@@ -95,6 +95,13 @@ CHORES: tuple[Chore, ...] = (
         {},
         "a mirror that differs is an alarm",
     ),
+    Chore(
+        "take sent files away",
+        "ingestion.sweep_uploads",
+        crontab(minute="25"),
+        {},
+        "files sent for an import that nobody came back for are kept a day",
+    ),
 )
 
 

@@ -58,6 +58,10 @@ def open_table(path: Path) -> Source:
         if head.startswith(PARQUET_MAGIC):
             return _open_parquet(path, digest)
         return _open_csv(path, head, digest)
+    except UnicodeError as error:
+        raise NotATable(
+            "The file's letters are not those its first bytes promise.", "Save it as CSV in UTF-8."
+        ) from error
     except OSError as error:
         raise NotATable(f"The file cannot be read: {error}.", "Export it again.") from error
 

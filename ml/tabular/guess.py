@@ -30,6 +30,8 @@ NAMES: dict[str, tuple[str, ...]] = {
     "high": ("high", "refrangehigh", "uln", "lbornrhi", "referencehigh", "rangehigh"),
 }  # fmt: skip
 """What columns are called elsewhere, the likeliest first; lower case, letters and digits only."""
+DATES, CLOCKS = ("date", "visitdate", "sampledate", "measurementdate"), ("time", "timeofday", "clock")
+"""Columns of a table that has date and time of day apart."""
 _UNIT = re.compile(r"[\s_(\[]+([^\s_()\[\]]+)[\])]?$")
 
 
@@ -38,8 +40,11 @@ def guess(path: Path) -> dict[str, Any]:
     source = open_table(path)
     rows = [dict(zip(source.columns, cells, strict=True)) for _, cells in islice(source.rows(), LOOKED_AT) if cells]
     found = {name: _column(source, names) for name, names in NAMES.items()}
-    if found["time"] and _plain(found["time"]) in ("date", "visitdate", "sampledate", "measurementdate"):
-        found["time_of_day"] = _column(source, ("time", "timeofday", "clock"))
+    if not found["time"]:
+        found["time"] = _looks_like_time(source, rows)
+    dates = _column(source, DATES)
+    if dates and _plain(found["time"]) in (*CLOCKS, *DATES):
+        found["time"], found["time_of_day"] = dates, _column(source, CLOCKS)
     long = bool(found["test"] and found["value"])
     taken = {name for name in found.values() if name}
     body: dict[str, Any] = {
@@ -93,6 +98,15 @@ def _time_format(rows: list[dict[str, str]], column: str, clock: str) -> str:
     if fitting[:1] in (["epoch_s"], ["epoch_ms"]):
         return "epoch_ms" if all(float(text) > 1e11 for text in texts) else "epoch_s"
     return fitting[0] if len(fitting) == 1 else ""
+
+
+def _looks_like_time(source: Source, rows: list[dict[str, str]]) -> str:
+    """The first column in which everything reads as a date or time."""
+    for column in source.columns:
+        texts = [row[column] for row in rows if row[column].lower() not in MISSING]
+        if texts and any(all(_reads(text, form) for text in texts) for form in ("iso", "dmy", "mdy")):
+            return column
+    return ""
 
 
 def _reads(text: str, form: str) -> bool:

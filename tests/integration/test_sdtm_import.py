@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,10 @@ from django.db import DatabaseError, transaction
 
 from apps.audit.models import AuditEvent
 from apps.core.errors import Conflict, Invalid, Unavailable
-from apps.ingestion.bronze_consumer import BronzeConsumer, Limits
 from apps.ingestion.imports import course, sending, services
 from apps.ingestion.imports.course import Imported
 from apps.ingestion.imports.manifest import Manifest
 from apps.ingestion.models import ImportDomain, ImportRefusal, ImportRun
-from apps.ingestion.topics import ensure_topics
 from apps.patients import selectors as patients
 from apps.patients.models import AdverseEvent, Patient, Trial, VitalSigns
 from apps.patients.projection import project
@@ -37,33 +34,13 @@ BY = services.PROCESS
 
 
 @pytest.fixture
-def place(
-    pg: None, fresh_broker: list[str], lake: str, settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Lake:
-    settings.KAFKA_BOOTSTRAP_SERVERS = fresh_broker
-    settings.VAR_DIR = tmp_path / "var"
-    store = Lake.from_url(lake)
-    monkeypatch.setattr(course, "lake", lambda: store)
-    ensure_topics(fresh_broker)
-    return store
+def place(import_place: Lake) -> Lake:
+    return import_place
 
 
 @pytest.fixture
-def bronze(place: Lake, fresh_broker: list[str]) -> Iterator[None]:
-    stop = threading.Event()
-    consumer = BronzeConsumer(
-        lake=place,
-        servers=fresh_broker,
-        group_id="import",
-        default_trial="DEMO",
-        partitions=[0, 1, 2, 3],
-        limits=Limits(seconds=0.5),
-    )
-    thread = threading.Thread(target=consumer.run, args=(stop.is_set,))
-    thread.start()
-    yield
-    stop.set()
-    thread.join(20)
+def bronze(import_bronze: None) -> None:
+    return
 
 
 @pytest.fixture
@@ -171,9 +148,7 @@ def test_a_corrected_package_corrects_and_retracts_up_to_the_pages(place: Lake, 
     assert f"AE:{A}:2" in dict(standing)
 
 
-def _moment(seconds: int) -> Any:
-    from datetime import UTC, datetime
-
+def _moment(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 

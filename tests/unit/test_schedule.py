@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import current_app
 
 from apps.audit import tasks as audit_tasks  # noqa: F401 - registers its tasks
+from apps.ingestion import tasks as ingestion_tasks  # noqa: F401
 from apps.registry import tasks as registry_tasks  # noqa: F401
 from clinical_portal.schedule import CHORES, QUEUES, SCHEDULE, beat_schedule
 

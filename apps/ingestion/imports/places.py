@@ -110,12 +110,12 @@ def form_of(name: str) -> str:
 
 
 def remove(place: str) -> None:
-    """Take away what was sent; nothing outside the folder of sent files is ever touched."""
-    if not place:
+    """Take away what was sent, with the folder it has for itself; nothing outside the folder of sent files is touched."""
+    root = sent_folder().resolve()
+    found = Path(place).resolve()
+    if not place or found == root or not found.is_relative_to(root):
         return
-    folder = Path(place).resolve()
-    if folder.is_relative_to(sent_folder().resolve()) and folder != sent_folder().resolve():
-        shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(root / found.relative_to(root).parts[0], ignore_errors=True)
 
 
 def sweep(keep: set[str], *, hours: float = KEPT_HOURS) -> int:

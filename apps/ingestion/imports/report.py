@@ -11,6 +11,7 @@ from apps.ingestion.models import ImportRun
 
 COLUMNS = ("domain", "row", "rule", "what", "why", "what would mend it", "rows", "values")
 CHUNK = 1_000
+PIECE = 65_536
 _FORMULA = (
     "=",
     "+",
@@ -46,6 +47,19 @@ def as_csv(run: ImportRun) -> Iterator[str]:
         values = json.dumps(one.values, ensure_ascii=False, sort_keys=True) if one.values else ""
         said = (one.domain, one.row, one.rule, one.what, one.why, one.cure, one.count, values)
         yield str(writer.writerow([cell(item) for item in said]))
+
+
+def chunks(lines: Iterator[str]) -> Iterator[bytes]:
+    """Lines gathered to pieces worth sending."""
+    waiting: list[str] = []
+    size = 0
+    for line in lines:
+        waiting.append(line)
+        size += len(line)
+        if size > PIECE:
+            yield "".join(waiting).encode()
+            waiting, size = [], 0
+    yield "".join(waiting).encode()
 
 
 def as_json(run: ImportRun) -> Iterator[str]:

@@ -136,6 +136,7 @@ def run(row: ImportRun, where: words.ZoneInfo, *, trial: str = "", may: bool = F
     read = sum(one.rows_read for one in row.domains.all())
     carried = sum(one.rows_carried for one in row.domains.all())
     refused = sum(one.rows_refused for one in row.domains.all())
+    begun = row.started_at or row.created_at
     end = row.finished_at or (clock.now() if row.started_at else None)
     there = bool(row.place) and Path(row.place).exists()
     silent = services.is_silent(row)
@@ -165,7 +166,7 @@ def run(row: ImportRun, where: words.ZoneInfo, *, trial: str = "", may: bool = F
         progress=row.progress,
         step=row.step if row.state == "running" else "",
         tone={"failed": "bad", "succeeded": "good"}.get(row.state, ""),
-        started=words.when(row.started_at or row.created_at, where, year=True),
+        started=f"{words.when(begun, where, year=True)} {words.zone_words(begun, where)}",
         took=words.age((end - row.started_at).total_seconds()) if end and row.started_at else words.MISSING,
         by=row.by,
         error=row.error,

@@ -25,6 +25,7 @@ from apps.ingestion.imports import report, services
 from apps.ingestion.models import ImportRun
 from apps.portal.presenters import imports as present
 from apps.portal.presenters.pager import page_of
+from apps.portal.streaming import download
 from apps.portal.views.base import PortalView
 from apps.portal.zones import zone
 
@@ -217,9 +218,8 @@ class ImportReport(ImportRoom):
         with transaction.atomic():
             actor = Actor.person(request.user)
             record(by=actor, action="ingestion.import_exported", obj=row, after={"form": self.suffix})
-        answer = StreamingHttpResponse(self.lines(row), content_type=self.kind)
-        answer.headers["Content-Disposition"] = f'attachment; filename="import-{row.pk}.{self.suffix}"'
-        return answer
+        chunks = report.chunks(self.lines(row))
+        return download(request, chunks, name=f"import-{row.pk}.{self.suffix}", content_type=self.kind)
 
 
 class ImportReportJson(ImportReport):
