@@ -110,20 +110,38 @@ def held_out(drawn: Drawn, version: ModelVersion, reference: Reference | None) -
     return later | np.array([name in spared for name in drawn.patients], np.bool_)
 
 
-def recent_vectors(trial_id: str, now: datetime, days: int) -> tuple[NDArray[np.float32], int]:
-    """The newest feature vector of each patient in each of the last ``days`` periods of 24 h, float32 [m, 120], and of
-    how many patients."""
+_VECTORS = """
+    SELECT a.patient, coalesce(n.features, b.features)
+    FROM unnest(%(patients)s::text[], %(moments)s::timestamptz[]) AS a(patient, moment)
+    LEFT JOIN LATERAL (
+        SELECT features FROM predictions_prediction
+        WHERE patient_id = a.patient AND as_of >= a.moment AND as_of <= %(now)s AND as_of < a.moment + interval '1 hour'
+        ORDER BY as_of, id LIMIT 1) n ON true
+    LEFT JOIN LATERAL (
+        SELECT features FROM predictions_prediction
+        WHERE n.features IS NULL AND patient_id = a.patient AND as_of < a.moment AND as_of > a.moment - interval '1 day'
+        ORDER BY as_of DESC, id DESC LIMIT 1) b ON true
+    WHERE n.features IS NOT NULL OR b.features IS NOT NULL
+    ORDER BY a.patient, a.moment"""
+
+
+def recent_vectors(trial_id: str, profile: StudyProfile, now: datetime, days: int) -> tuple[NDArray[np.float32], int]:
+    """The feature vectors of the last ``days`` times 24 hours, float32 [m, 120], and of how many patients.
+
+    One a patient-day, at the moments that training draws too: the newest of all would be of one hour of the day, and
+    the body's own daily rhythm would look like drift.
+    """
+    patients = tuple(Patient.objects.filter(trial_id=trial_id).order_by("patient_id").values_list("key", flat=True))
+    end = int(now.timestamp())
+    who, when = as_of_times(profile, patients, end - days * DAY + 1, end)
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT p.key, n.features
-               FROM patients_patient p CROSS JOIN generate_series(0, %(days)s - 1) AS d(back)
-               CROSS JOIN LATERAL (
-                   SELECT features FROM predictions_prediction
-                   WHERE patient_id = p.key AND as_of <= %(now)s - d.back * interval '1 day'
-                         AND as_of > %(now)s - (d.back + 1) * interval '1 day'
-                   ORDER BY as_of DESC, id DESC LIMIT 1) n
-               WHERE p.trial_id = %(trial)s ORDER BY p.key, d.back""",
-            {"trial": trial_id, "now": now, "days": days},
+            _VECTORS,
+            {
+                "patients": [patients[number] for number in who.tolist()],
+                "moments": [_moment(time) for time in when.tolist()],
+                "now": now,
+            },
         )
         rows = cursor.fetchall()
     if not rows:

@@ -71,7 +71,7 @@ def check(context: dict[str, Any], report: Report) -> dict[str, Any]:
         numbers.values["auroc"] = auroc
         numbers.why["auroc"] = _why_no_auroc(newest)
         report("recent data against the training sample", 2, 3)
-        table, window, why = _drift(version, reference, altered, study_now)
+        table, window, why = _drift(version, profile, reference, altered, study_now)
         numbers.values["features_drifted"] = float(len(drifted(table))) if any(r.judged for r in table) else None
         numbers.why["features_drifted"] = why
     earlier = [one.measures for one in selectors.checks_before(trial_id, version.pk, at)] if version is not None else []
@@ -137,7 +137,7 @@ def _auroc(report: Performance | None) -> float | None:
 
 
 def _drift(
-    version: ModelVersion, reference: Reference | None, altered: str, now: datetime
+    version: ModelVersion, profile: StudyProfile, reference: Reference | None, altered: str, now: datetime
 ) -> tuple[list[FeatureDrift], dict[str, Any], str]:
     """The table, which vectors it is of, and why nothing was judged where nothing was."""
     if reference is None:
@@ -147,7 +147,7 @@ def _drift(
     except (BundleError, LakeError) as error:
         return [], {}, str(error).rstrip(".")
     for days in DRIFT_DAYS:
-        vectors, people = recent_vectors(version.trial_id, now, days)
+        vectors, people = recent_vectors(version.trial_id, profile, now, days)
         if len(vectors) >= FEWEST:
             break
     window = {"days": days, "rows": len(vectors), "patients": people, "training_rows": len(reference.sample)}

@@ -22,12 +22,13 @@ from apps.monitoring import services, steps
 from apps.monitoring.labels import facts_of, labels_of
 from apps.monitoring.models import Check, ModelComparison, PerformanceReport, TriggerVerdict
 from apps.monitoring.performance import first_due, measure, window
-from apps.monitoring.sampling import draw, held_out, reference_of
+from apps.monitoring.sampling import draw, held_out, recent_vectors, reference_of
 from apps.patients.models import AdverseEvent, Trial
 from apps.pipelines import tasks
 from apps.pipelines.models import JobRun
 from apps.predictions import serving as loaded
 from apps.predictions.models import Prediction
+from ml.features import NAMES, canonical, from_bytes, vector_bytes
 from ml.labels import as_of_times
 from tests.support import people, serving, watched
 from tests.support.database import forget_audit
@@ -288,6 +289,25 @@ def test_a_version_of_before_samples_were_kept_is_not_called_free_of_drift() -> 
         )
     look(NOW + timedelta(hours=6))
     assert "is not what was kept" in verdict("drift").sentence
+
+
+def test_the_hours_of_the_day_are_not_taken_for_drift(started: list[str]) -> None:
+    """Each patient's vectors rise by two standard deviations from noon to evening; looked at in the evening, the newest
+    of all would have moved, the sample drawn over all hours has not."""
+    of = watched.trial(patients=120)
+    evening = NOW.replace(hour=23, minute=30)
+    column = NAMES.index("heart_rate_mean_6h")
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        for one in Prediction.objects.filter(as_of__gt=NOW - timedelta(days=3)):
+            values = from_bytes(bytes(one.features)).astype(np.float64)
+            values[column] += 2.0 * (one.as_of.hour == 23)
+            Prediction.objects.filter(pk=one.pk).update(features=vector_bytes(canonical(values)))
+        cursor.execute("SET LOCAL session_replication_role = origin")
+    vectors, people_seen = recent_vectors("DEMO", of.profile, evening, 1)
+    assert people_seen > 100
+    high = float((vectors[:, column] > 1.5).mean())
+    assert 0.1 < high < 0.75, "vectors of noon and of the evening, as their moments were drawn"
 
 
 # --- triggers and retraining
