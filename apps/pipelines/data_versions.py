@@ -15,7 +15,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,14 @@ FEATURES = "features"
 LABELS = "labels-"
 SHORTEST = 8
 """Characters of a digest that name it at least."""
-#: First the links, without which each version would be a copy; a store on another file system copies.
-CONFIGURATION = {"core.analytics": "false", "core.check_update": "false", "cache.type": "hardlink,copy"}
+#: Links first, without which each version would be a copy; a store on another file system copies.
+CONFIGURATION = """[core]
+    no_scm = True
+    analytics = false
+    check_update = false
+[cache]
+    type = "hardlink,copy"
+"""
 Report = Callable[[str, int, int], None]
 
 
@@ -69,9 +75,9 @@ def keep(context: dict[str, Any], report: Report) -> dict[str, Any]:
         f"{LABELS}{hashlib.sha256(label_data).hexdigest()}": {labels_manifest(trial): label_data, labels["path"]: None},
     }
     new = [name for name in parts if not (folder / f"{name}.dvc").is_file()]
-    for done, name in enumerate(new):
-        report(f"keeping {name.rstrip('-')} of data version {version[:12]}", done, len(new))
-        _add(lake, folder / name, parts[name])
+    if new:
+        report(f"data version {version[:12]}", 0, 1)
+        _add(lake, {folder / name: parts[name] for name in new})
     return {"kept_version": version, "kept_new": len(new)}
 
 
@@ -88,8 +94,7 @@ def restore(digest: str, to: Path, *, labels: str = "") -> Restored:
     chosen = sorted(pointer.parent.glob(f"{LABELS}{labels}*.dvc"), key=lambda path: path.stat().st_mtime)
     if not chosen:
         raise NotFound(f"No labels {labels} are kept with data version {version[:12]}.", code="no_labels")
-    for one in (pointer, chosen[-1]):
-        _fetch(one, to)
+    _fetch((pointer, chosen[-1]), to)
     files = sum(path.is_file() for path in to.rglob("*"))
     found = Lake.from_url(to)
     rows = _verify(found, trial, version, chosen[-1].stem.removeprefix(LABELS))
@@ -123,35 +128,39 @@ def _found(digest: str, pointers: list[Path]) -> Path:
     return pointers[0]
 
 
-def _add(lake: Lake, folder: Path, files: dict[str, bytes | None]) -> None:
-    """Track `files` (path in the lake → bytes, None = as they lie there) as one output; its name is `folder`'s."""
+def _add(lake: Lake, outputs: dict[Path, dict[str, bytes | None]]) -> None:
+    """Track each folder of `outputs` with its files (path in the lake → bytes, None = as they lie there)."""
     _begin()
-    shutil.rmtree(folder, ignore_errors=True)  # what a run that died has left
-    for path, data in files.items():
-        place = folder / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        source = lake.local_path(path)
-        if data is None and source is not None:
-            _link(source, place)
-        else:
-            place.write_bytes(lake.get(path) if data is None else data)
-    _dvc("add", "--quiet", str(folder.relative_to(store())))
-    if _remote():
-        _dvc("push", "--quiet", f"{folder.relative_to(store())}.dvc")
-    shutil.rmtree(folder)  # the store's cache has them; a second set of names would only be in the way
-
-
-def _fetch(pointer: Path, to: Path) -> None:
-    """Check out what a pointer names, and lay it into `to`."""
-    folder = pointer.with_suffix("")
-    _dvc("pull" if _remote() else "checkout", "--quiet", str(pointer.relative_to(store())))
-    for source in sorted(folder.rglob("*")):
-        if source.is_file():
-            place = to / source.relative_to(folder)
+    for folder, files in outputs.items():
+        shutil.rmtree(folder, ignore_errors=True)  # what a run that died has left
+        for path, data in files.items():
+            place = folder / path
             place.parent.mkdir(parents=True, exist_ok=True)
-            # A copy, not a link: whoever works on what was given back must not be able to change what is kept.
-            shutil.copyfile(source, place)
-    shutil.rmtree(folder)
+            source = lake.local_path(path)
+            if data is None and source is not None:
+                _link(source, place)
+            else:
+                place.write_bytes(lake.get(path) if data is None else data)
+    names = [str(folder.relative_to(store())) for folder in outputs]
+    _dvc("add", "--quiet", *names)
+    if _remote():
+        _dvc("push", "--quiet", *(f"{name}.dvc" for name in names))
+    for folder in outputs:
+        shutil.rmtree(folder)  # the store's cache has them; a second set of names would only be in the way
+
+
+def _fetch(pointers: Sequence[Path], to: Path) -> None:
+    """Check out what the pointers name, and lay it into `to`."""
+    names = [str(pointer.relative_to(store())) for pointer in pointers]
+    _dvc("pull" if _remote() else "checkout", "--quiet", *names)
+    for folder in (pointer.with_suffix("") for pointer in pointers):
+        for source in sorted(folder.rglob("*")):
+            if source.is_file():
+                place = to / source.relative_to(folder)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                # A copy, not a link: whoever works on what was given back must not be able to change what is kept.
+                shutil.copyfile(source, place)
+        shutil.rmtree(folder)
 
 
 def _verify(found: Lake, trial: str, version: str, labels_version: str) -> int:
@@ -192,12 +201,12 @@ def _link(source: Path, place: Path) -> None:
 
 def _begin() -> None:
     """Make the store, once."""
-    if (store() / ".dvc" / "config").is_file():
-        return
-    store().mkdir(parents=True, exist_ok=True)
-    _dvc("init", "--no-scm", "--quiet", "--force")
-    for name, value in CONFIGURATION.items():
-        _dvc("config", name, value)
+    config = store() / ".dvc" / "config"
+    if not config.is_file():
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text(
+            CONFIGURATION
+        )  # what `dvc init --no-scm` and three `dvc config` would write, without their seconds
 
 
 def _remote() -> bool:
@@ -207,8 +216,7 @@ def _remote() -> bool:
 
 
 def _dvc(*arguments: str) -> None:
-    command: Iterable[str] = (sys.executable, "-m", "dvc", *arguments)
-    done = subprocess.run([*command], cwd=store(), capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=store(), capture_output=True, text=True)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
         raise Unavailable(

@@ -50,17 +50,13 @@ def followed_by(version: ModelVersion) -> str:
 
 
 def predecessor(version: ModelVersion) -> ModelVersion | None:
-    """The version that this one followed when it was released: what a rollback lets serve again.
+    """The version that this one followed when it was released: what a rollback lets serve again while this one serves.
 
-    None where it followed none, or where its predecessor has ended otherwise since: a version that a person withdrew does
-    not come back by a rollback.
+    None where it followed none: a version that a person withdrew was followed by nothing and does not come back.
     """
     moves = ModelTransition.objects.filter(version__trial_id=version.trial_id, from_state__in=SERVING)
     move = moves.filter(action="retire", reason=followed_by(version)).order_by("-id").select_related("version").first()
-    if move is None or move.version.state != "retired":
-        return None
-    last = move.version.transitions.order_by("-id").first()
-    return move.version if last is not None and last.pk == move.pk else None
+    return move.version if move is not None else None
 
 
 def served_silent(version: ModelVersion) -> bool:
