@@ -8,7 +8,6 @@ one). Where none can be read, or no such trial is here, the message belongs to t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -59,7 +58,7 @@ def _said(name: str) -> _Find:
     return _Find(_Text(F("raw")), Value(f'"{name}"\\s*:\\s*"({_ID})"'))
 
 
-def letters(trial_id: str, *, platform: bool) -> QuerySet[DeadLetter]:
+def letters(trial_id: str, *, platform: bool) -> QuerySet[Any]:
     """Dead letters of a trial, newest first; with ``platform`` also those of which no trial could be read.
 
     Each has ``trial_said``, ``patient_said``, ``site_said`` and ``producer_said``, "" where nothing could be read.
@@ -69,7 +68,7 @@ def letters(trial_id: str, *, platform: bool) -> QuerySet[DeadLetter]:
         _Find(_Text(F("key")), Value(f"^({_ID})/")),
         Case(When(patient_named__isnull=False, then=Value(settings.DEFAULT_TRIAL_ID)), output_field=TextField()),
     )
-    found = (
+    found: QuerySet[Any] = (
         DeadLetter.objects.annotate(
             patient_named=Coalesce(_said("patient_id"), _Find(_Text(F("key")), Value(f"^{_ID}/({_ID})$")))
         )
@@ -115,7 +114,7 @@ class Filter:
     text: str = ""
 
 
-def narrow_letters(rows: QuerySet[DeadLetter], by: Filter) -> QuerySet[DeadLetter]:
+def narrow_letters(rows: QuerySet[Any], by: Filter) -> QuerySet[Any]:
     """The letters the filter leaves. ``text``: a correlation id, a patient, or an offset."""
     if by.reason:
         rows = rows.filter(reasons__contains=[{"rule": by.reason}])
@@ -159,14 +158,15 @@ def quarantined(trial_id: str) -> QuerySet[Quarantined]:
     return Quarantined.objects.filter(trial_id=trial_id)
 
 
-class Tally(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Tally:
     """How many rows have a value."""
 
     value: str
     count: int
 
 
-def reasons(rows: QuerySet[DeadLetter]) -> list[Tally]:
+def reasons(rows: QuerySet[Any]) -> list[Tally]:
     """Letters by rule broken, most first; a letter that broke two rules counts for both."""
     rules = Func(
         F("reasons"),
@@ -210,17 +210,6 @@ def judge(letter: DeadLetter) -> Verdict:
 def version_of(letter: DeadLetter) -> str:
     """The contract's version that the letter names; without one the present."""
     return str(letter.headers.get("schema_version") or SCHEMA_VERSION)
-
-
-def passing(rows: Iterable[DeadLetter]) -> tuple[list[DeadLetter], int]:
-    """Of the letters those that would pass now, and how many would not."""
-    good, other = list[DeadLetter](), 0
-    for letter in rows:
-        if judge(letter).passes:
-            good.append(letter)
-        else:
-            other += 1
-    return good, other
 
 
 def affected_days(rows: QuerySet[Quarantined]) -> dict[str, list[str]]:

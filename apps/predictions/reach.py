@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,9 +68,8 @@ def holding(facts: Facts, t: int) -> Mask:
     is a retraction."""
     there = (facts.event_time <= t) & (facts.known_time <= t)
     rows = np.flatnonzero(there)
-    order = rows[
-        np.lexsort([facts.offset[rows], facts.epoch[rows], facts.known_time[rows], facts.key[rows], facts.signal[rows]])
-    ]
+    columns: tuple[NDArray[Any], ...] = (facts.offset, facts.epoch, facts.known_time, facts.key, facts.signal)
+    order = rows[np.lexsort(tuple(column[rows] for column in columns))]
     same = np.zeros(len(order), np.bool_)
     if len(order) > 1:
         same[:-1] = (facts.key[order][1:] == facts.key[order][:-1]) & (

@@ -159,7 +159,7 @@ def test_lists_are_narrowed_counted_and_exported(trial: Trial) -> None:
         assert ("No message matches." in found) if count == 0 else (f"{count} message" in found), query
         exported = meg.get(reverse("portal:refused_csv", args=["DEMO"]), query).content.decode()
         assert len(list(csv.reader(io.StringIO(exported)))) == count + 1, query
-    assert [tuple(one) for one in refused.reasons(refused.letters("DEMO", platform=False))] == [
+    assert [(one.value, one.count) for one in refused.reasons(refused.letters("DEMO", platform=False))] == [
         ("not_json", 60),
         ("schema_type", 1),
     ]
