@@ -32,7 +32,8 @@ class Home(PortalView):
         if not trials and permissions.may(request.user, "manage_trials", trial=None):
             return redirect("portal:study_new")
         if not trials:
-            return self.page("portal/no_role.html", {})
+            may_import = permissions.may(request.user, "import_new_study", trial=None)
+            return self.page("portal/no_role.html", {"may_import": may_import})
         chosen = settings.DEFAULT_TRIAL_ID if settings.DEFAULT_TRIAL_ID in trials else trials[0]
         name = "portal:board" if permissions.may(request.user, "view_board", trial=chosen) else "portal:model"
         return redirect(name, trial=chosen)
