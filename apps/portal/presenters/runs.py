@@ -50,7 +50,7 @@ class RunRow:
     correlation_id: str
     retry_of: str
     may_retry: bool
-    warnings: list[str]
+    warnings: list[str] = field(default_factory=list)
     not_done: list[str] = field(default_factory=list)
 
 
