@@ -170,7 +170,7 @@ def test_study_days_stand_for_dates_where_there_are_none(plain: Package, tmp_pat
 
 def test_the_future_and_another_century_are_no_dates(tmp_path: Path) -> None:
     rows = rows_of(Trial(seed=5, subjects=12, treatment=56, without=("sv",)))
-    rows["ds"][0]["DSSTDTC"] = rows["ds"][0]["DSDTC"] = "2031-01-01"
+    rows["ds"][0]["DSSTDTC"] = rows["ds"][0]["DSDTC"] = "2025-01-01"
     rows["ae"][0]["AEDTC"] = "2091-01-01"
     package = checked(read_package(write(tmp_path, rows), now=1_600_000_000))
     assert package.last < 1_600_000_000
