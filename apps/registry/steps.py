@@ -6,10 +6,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from apps.accounts.models import User
 from apps.audit.actors import Actor
 from apps.core.errors import Conflict, Invalid
 from apps.core.lake import lake
 from apps.patients import selectors as patients
+from apps.pipelines.models import JobRun
 from apps.registry import demo, services
 from apps.registry.models import ModelVersion
 from ml.lake import ObjectMissing
@@ -39,9 +41,16 @@ def register(context: dict[str, Any], report: Callable[[str, int, int], None]) -
         bundle_path=path,
         run_id=str(context.get("run_id", "")),
         git_commit=str(context.get("git-commit", "")),
+        trained_by=_who_asked(context),
     )
     report(f"{version} is {version.get_state_display().lower()}", 1, 1)
     return {"version": str(version), "version_id": str(version.pk), "state": version.state}
+
+
+def _who_asked(context: dict[str, Any]) -> User | None:
+    """The person who asked for the run, and may so not sign for what came of it; None where the clock or a key did."""
+    run = JobRun.objects.filter(pk=context.get("job_run")).first()
+    return User.objects.filter(username=run.by).first() if run else None
 
 
 def sign_on_demo(context: dict[str, Any], report: Callable[[str, int, int], None]) -> dict[str, Any]:

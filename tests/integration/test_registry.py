@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from apps.audit.models import AuditEvent
 from apps.core.errors import Conflict, DomainError, Forbidden, Invalid
 from apps.core.problems import refused_by_trigger
 from apps.patients.models import Trial
-from apps.registry import effects, gates, selectors, services
+from apps.pipelines import services as pipelines
+from apps.registry import effects, gates, selectors, services, steps
 from apps.registry.evidence import signed_hash, signed_text
 from apps.registry.models import Approval, ModelTransition, ModelVersion
 from apps.registry.states import ACTIONS, BY_MOVE, SERVING, STATES, TRANSITIONS
@@ -319,3 +321,21 @@ def test_a_registration_that_lacks_something_is_refused(trial: Trial, changes: d
     with pytest.raises(DomainError):
         services.register(**{**values, **changes})
     assert not ModelVersion.objects.exists()
+
+
+def test_who_asked_for_a_training_does_not_sign_for_it(
+    trial: Trial, first: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = pipelines.request(by=Actor.person(first), job="train", trial_id=trial.pk)
+    registered: dict[str, Any] = {}
+    monkeypatch.setattr(
+        steps.Bundle, "load_from_lake", lambda *_: SimpleNamespace(digests={}, digest="0", data_version="d")
+    )
+    monkeypatch.setattr(steps, "lake", lambda: SimpleNamespace(get=lambda _: b"{}"))
+    version = people.model(trial)
+    monkeypatch.setattr(steps.services, "register", lambda **given: registered.update(given) or version)
+    context = {"bundle_path": "p", "trial": trial.pk, "model-name": "m"}
+    steps.register(context | {"job_run": str(run.pk)}, lambda *_: None)
+    assert registered["trained_by"] == first
+    steps.register(context, lambda *_: None)
+    assert registered["trained_by"] is None
