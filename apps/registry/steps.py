@@ -49,7 +49,7 @@ def register(context: dict[str, Any], report: Callable[[str, int, int], None]) -
 
 def _who_asked(context: dict[str, Any]) -> User | None:
     """The person who asked for the run, and may so not sign for what came of it; None where the clock or a key did."""
-    run = JobRun.objects.filter(pk=context.get("job_run")).first()
+    run = JobRun.objects.filter(pk=context["job_run"]).first() if "job_run" in context else None
     return User.objects.filter(username=run.by).first() if run else None
 
 
