@@ -63,12 +63,18 @@ class Held:
         return self.edge(taken if taken.any() else self.of("enrolment"), last=False)
 
 
+#: how versions of a record are ordered, least first: content is the last resort, as in the kernel
+_RANK = (
+    "extra", "code", "end_time", "high", "low", "value", "event_time", "retracted", "offset", "epoch", "known_time", "key", "signal",
+)  # fmt: skip
+
+
 def holding(facts: Facts, t: int) -> Mask:
     """Which facts of one patient hold at ``t``: of each record and signal the newest version known by then, unless it
     is a retraction."""
     there = (facts.event_time <= t) & (facts.known_time <= t)
     rows = np.flatnonzero(there)
-    columns: tuple[NDArray[Any], ...] = (facts.offset, facts.epoch, facts.known_time, facts.key, facts.signal)
+    columns: tuple[NDArray[Any], ...] = tuple(getattr(facts, name) for name in _RANK)
     order = rows[np.lexsort(tuple(column[rows] for column in columns))]
     same = np.zeros(len(order), np.bool_)
     if len(order) > 1:

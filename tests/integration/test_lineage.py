@@ -101,6 +101,10 @@ def test_a_walk_is_what_bronze_holds_and_names_every_features_events(trial: Tria
     assert sum(one.events for one in walk.objects) == len(walk.events)
     t = int(prediction.as_of.timestamp())
     assert all(one.event_time <= t and one.known_time <= t for one in walk.events)
+    early = Prediction.objects.filter(patient=prediction.patient).order_by("as_of")[0]
+    then = lineage.walk(early)
+    assert then.later > 10, "its window had been read further than its as-of time"
+    assert all(max(one.event_time, one.known_time) <= early.as_of.timestamp() for one in then.events)
     hour = [one for one in walk.events if "heart_rate_mean_24h" in one.features]
     assert len(hour) == walk.feeds["heart_rate_mean_24h"][0] > 3
     assert all(one.event_time > t - 86_400 and one.identity[0] == "patient-vitals" for one in hour)

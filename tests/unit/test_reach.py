@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 
 from apps.predictions.reach import REACH, reach
 from ml.facts import Facts
@@ -42,7 +42,9 @@ def test_every_way_of_summarising_has_its_reach() -> None:
     assert set(REACH) == {feature.aggregation for feature in FEATURES}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(
+    max_examples=60, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate]
+)  # shrinking takes minutes
 @given(small())
 def test_of_drawn_histories_what_feeds_a_feature_is_enough(drawn: tuple[Facts, np.ndarray, np.ndarray]) -> None:
     facts, patient, as_of = drawn
