@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-UNITS_VERSION = 2
+UNITS_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +120,12 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "mmol/L": ("mmol/L", "mmol/l", "MMOL/L", "mM", "mmoL/L"),
     "umol/L": ("umol/L", "umol/l", "UMOL/L", "µmol/L", "μmol/L", "mcmol/L", "umoL/L"),
     "meq/L": ("meq/L", "mEq/L", "mEq/l", "MEQ/L", "meq/l"),
-    "U/L": ("U/L", "u/L", "IU/L", "[IU]/L", "U/l", "IU/l", "UNITS/L", "units/L"),
+    "U/L": ("U/L", "u/L", "u/l", "iu/L", "IU/L", "[IU]/L", "U/l", "IU/l", "UNITS/L", "units/L"),
     "ukat/L": ("ukat/L", "µkat/L", "μkat/L", "ukat/l", "UKAT/L", "mckat/L"),
     "nkat/L": ("nkat/L", "NKAT/L"),
-    "10*9/L": ("10*9/L", "10^9/L", "x10^9/L", "10E9/L", "G/L cells", "10*3/uL", "10^3/uL", "x10^3/uL", "10*3/µL", "K/uL", "k/uL", "THOU/uL", "GI/L", "10^9/l", "10**9/L", "x10E9/L", "X10^9/L", "x10*9/L", "10(9)/L", "x10(9)/L", "GIGA/L", "giga/L", "10E3/uL", "x10E3/uL", "X10^3/uL", "10^3/µL", "10^3/mcL", "x10^3/mcL", "10^3/mm3", "10*3/mm3", "x10^3/mm3", "10^3/mm^3", "K/mm3", "K/mcL", "thou/uL", "THOU/mcL", "Thou/uL"),
+    "10*9/L": ("10*9/L", "10^9/L", "x10^9/L", "10E9/L", "G/L", "G/l", "Gi/L", "G/L cells", "10*3/uL", "10^3/uL", "x10^3/uL", "10*3/µL", "K/uL", "k/uL", "THOU/uL", "GI/L", "10^9/l", "10**9/L", "x10E9/L", "X10^9/L", "x10*9/L", "10(9)/L", "x10(9)/L", "GIGA/L", "giga/L", "10E3/uL", "x10E3/uL", "X10^3/uL", "10^3/µL", "10^3/mcL", "x10^3/mcL", "10^3/mm3", "10*3/mm3", "x10^3/mm3", "10^3/mm^3", "K/mm3", "K/mcL", "thou/uL", "THOU/mcL", "Thou/uL"),
     "/uL": ("/uL", "/µL", "cells/uL", "/mm3", "/mcL", "cells/mcL", "cells/µL", "cells/mm3", "/mm^3", "/cumm"),
-    "10*12/L": ("10*12/L", "10^12/L", "x10^12/L", "10E12/L", "TI/L", "10*6/uL", "10^6/uL", "M/uL", "10^12/l", "10**12/L", "x10E12/L", "X10^12/L", "x10*12/L", "10(12)/L", "x10(12)/L", "TERA/L", "10E6/uL", "x10^6/uL", "x10E6/uL", "X10^6/uL", "10^6/µL", "10^6/mcL", "x10^6/mcL", "10^6/mm3", "10*6/mm3", "x10^6/mm3", "10^6/mm^3", "MILL/uL", "Mill/uL", "M/mm3", "M/mcL"),
+    "10*12/L": ("10*12/L", "10^12/L", "x10^12/L", "10E12/L", "T/L", "T/l", "TI/L", "10*6/uL", "10^6/uL", "M/uL", "10^12/l", "10**12/L", "x10E12/L", "X10^12/L", "x10*12/L", "10(12)/L", "x10(12)/L", "TERA/L", "10E6/uL", "x10^6/uL", "x10E6/uL", "X10^6/uL", "10^6/µL", "10^6/mcL", "x10^6/mcL", "10^6/mm3", "10*6/mm3", "x10^6/mm3", "10^6/mm^3", "MILL/uL", "Mill/uL", "M/mm3", "M/mcL"),
     "%": ("%", "percent"),
     "L/L": ("L/L", "fraction", "fraction of 1", "FRACTION OF 1", "Fraction", "FRACTION"),
     "1": ("1", "{INR}", "RATIO", "ratio"),

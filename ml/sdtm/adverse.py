@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ml.sdtm.dates import end_of, iso, start_of
+from ml.sdtm.dates import iso, start_of
 from ml.sdtm.rows import Refused, Study, occurred
 from ml.sdtm.xpt import Row
 
@@ -24,6 +24,8 @@ SERIOUS_GRADE, PLAIN_GRADE = 3, 1
 LIFE_THREATENING, FATAL = 4, 5
 REPORTED_BY = "investigator"
 _TOXICITY = re.compile(r"^(?:GRADE\s*)?([1-5])$")
+_NAMED_GRADE = re.compile(r"^(?:CTCAE\s*)?GRADE\s*([1-5])$")
+"""What a grade in AESEV looks like. A bare number there is a sponsor's code: only a codelist says what it means."""
 
 
 def yes(row: Row, column: str) -> bool:
@@ -49,6 +51,9 @@ def _grade(study: Study, row: Row) -> int:
     if meant in GRADE:
         study.note("AE", "decoded", f"AESEV {severity}: {meant}")
         return GRADE[meant]
+    if found := _NAMED_GRADE.match(severity):
+        study.note("AE", "severity_by_grade", f"AESEV {severity}")
+        return int(found[1])
     raise Refused("unknown_severity", severity)
 
 
@@ -83,7 +88,7 @@ def adverse_event(study: Study, row: Row, name: str) -> None:
         "record_id": name,
     }  # fmt: skip
     end = study.further("AE", row, "AEENDTC")
-    stop = None if end is None else max(end_of(end, known), start)
+    stop = study.stop("AE", end, known, start)
     if stop is not None and stop > known:
         study.add("adverse-events", subject, known, [name], **fields)
         known = stop

@@ -43,6 +43,11 @@ _MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT",
 _MONTH = "|".join(_MONTHS)
 _UNKNOWN = r"UNK?|XX|NK|\?\?"
 
+SAID_UNKNOWN = frozenset(
+    ["UNK", "UNKNOWN", "UN", "NK", "NA", "N/A", "ND", "NI", "NULL", "NONE", ".", "-", "--", "----", "?"]
+)
+"""Texts (upper case) that say that a date is not known: they count as an empty one."""
+
 READINGS: tuple[tuple[str, str, str], ...] = (
     ("basic", r"^(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})(?P<rest>T.*)?$", "20190228: ISO 8601 without hyphens"),
     ("slashes", r"^(?P<y>\d{4})[/.](?P<m>\d{1,2})[/.](?P<d>\d{1,2})(?P<rest>[T ].*)?$", "2019/02/28: the year stands first"),
@@ -83,7 +88,7 @@ class Moment:
 
 @lru_cache(maxsize=65_536)
 def parse(text: str) -> Moment | None:
-    """Read a --DTC; None where it is empty. NotADate for anything else that is not a date."""
+    """Read a --DTC; None where it is empty or says that it is not known. NotADate for anything else that is not a date."""
     return read(text)[0]
 
 
@@ -91,7 +96,7 @@ def parse(text: str) -> Moment | None:
 def read(text: str) -> tuple[Moment | None, str]:
     """(moment, name of the row of `READINGS` it was read by; "" for ISO 8601 as it should be). NotADate as for `parse`."""
     text = text.strip()
-    if not text:
+    if not text or text.upper() in SAID_UNKNOWN:
         return None, ""
     if found := _PARTS.match(text):
         return _moment(text, found), ""

@@ -4,7 +4,7 @@ Which result of a row is carried, the first of these that can be read:
 
 | result | unit | note |
 |---|---|---|
-| --ORRES | --ORRESU | |
+| --ORRES | --ORRESU | `decimal_comma` where it is written as 36,6 |
 | --ORRES | --STRESU, where --STRESC repeats --ORRES | `unit_by_standard` |
 | --STRESN, else --STRESC | --STRESU | `standardised` |
 
@@ -16,6 +16,7 @@ and noted: cleaning sets it aside, nobody guesses.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -28,6 +29,8 @@ from ml.sdtm.xpt import Row
 
 UNITLESS = frozenset({"SPGRAV", "PH", "KETONES", "UROBIL", "ANISO", "MACROCY", "MICROCY", "POIKILO", "POLYCHR", "INR"})
 """LBTESTCD of ratios and ordinal scores: their unit is 1."""
+DECIMAL_COMMA = re.compile(r"^[+-]?(?:0,\d+|[1-9]\d*,(?:\d{1,2}|\d{4,}))$", re.ASCII)
+"""A number whose comma can only be a decimal one: 36,6. With three digits after it (1,234) it could mean thousands."""
 BLOOD = frozenset({"", "BLOOD", "SERUM", "PLASMA", "WHOLE BLOOD", "SERUM OR PLASMA", "SERUM/PLASMA", "VENOUS BLOOD"})
 URINE = frozenset({"URINALYSIS", "URINE"})
 ARTERY = frozenset({"ARTERIAL BLOOD"})
@@ -44,6 +47,8 @@ def not_done(row: Row, domain: str) -> bool:
 def results(row: Row, domain: str) -> Iterator[tuple[str, str, str]]:
     """(result, unit, note) of a row in the order of the table above."""
     said, unit = str(row.get(f"{domain}ORRES") or ""), str(row.get(f"{domain}ORRESU") or "")
+    if domain != "SC" and DECIMAL_COMMA.match(said):
+        yield said.replace(",", "."), unit, "decimal_comma"
     number, text = row.get(f"{domain}STRESN"), str(row.get(f"{domain}STRESC") or "")
     standard = str(row.get(f"{domain}STRESU") or "")
     if said:
@@ -72,6 +77,7 @@ def vital_signs(study: Study, rows: Iterable[Row]) -> None:
         groups.setdefault(key, []).append((row, name, reading))
     for key, members in groups.items():
         _sets(study, key, members)
+    study.at = ""
 
 
 def _test(study: Study, row: Row) -> str:
@@ -119,7 +125,7 @@ def _reading(test: str, number: float, unit: str) -> Reading | None:
 
 def _sets(study: Study, key: tuple[str, str, str, str], members: list[tuple[Row, str, Reading]]) -> None:
     layers: list[dict[str, tuple[str, float, str | None]]] = []
-    row = members[0][0]
+    row, study.at, _ = members[0]
     try:
         start, known, precision = study.measured("VS", row)
     except Refused as refused:

@@ -129,7 +129,7 @@ def read_package(
         len({subject.site for subject in study.subjects.values()}),
         max((event.known_at for event in events), default=0),
         hashlib.sha256("".join(sorted(files.digests)).encode()).hexdigest(),
-        tuple(Note(domain, rule, what, count) for (domain, rule, what), count in sorted(study.noted.items())),
+        study.notes(),
     )
 
 

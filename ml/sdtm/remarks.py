@@ -1,11 +1,11 @@
-"""The notes of a package as sentences for people: one for each rule of a domain, with what it concerns."""
+"""The notes of a package as sentences for people: one for each rule of a domain, with what it concerns and in which rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ml.sdtm.rows import Note
-from ml.sdtm.rules import NOTES
+from ml.sdtm.rows import SHOWN, Note
+from ml.sdtm.rules import NOTES, WITHOUT
 
 MOST_NAMED = 8
 """What a sentence names one by one; the rest is counted."""
@@ -24,8 +24,27 @@ def remarks(notes: Iterable[Note], *, leave_out: frozenset[str] = NOT_SAID) -> l
 
 def _sentence(domain: str, rule: str, notes: list[Note]) -> str:
     rows = sum(note.count for note in notes)
+    if rule == "column_absent":
+        return _columns(domain, notes)
     said = [note.what for note in sorted(notes, key=lambda note: (-note.count, note.what)) if note.what]
     named = "; ".join(said[:MOST_NAMED]) + (f"; and {len(said) - MOST_NAMED} more" if len(said) > MOST_NAMED else "")
-    times = f" ({rows:,} times)" if rows > 1 else ""
     about = f" Concerned: {named.rstrip('.')}." if named else ""
-    return f"{domain}{times} {NOTES[rule].why}{about} {NOTES[rule].cure}"
+    return f"{domain}{_which(rows, notes)} {NOTES[rule].why}{about} {NOTES[rule].cure}"
+
+
+def _which(rows: int, notes: list[Note]) -> str:
+    """How many rows, and the names of the first."""
+    first = list(dict.fromkeys(name for note in notes for name in note.rows))[:SHOWN]
+    if not first:
+        return f" ({rows:,} times)" if rows > 1 else ""
+    if rows <= len(first):
+        return f" ({', '.join(first)})"
+    return f" ({rows:,} times, first in {', '.join(first)})"
+
+
+def _columns(domain: str, notes: list[Note]) -> str:
+    told = []
+    for note in notes:
+        without = WITHOUT[note.what.partition(" ")[0]]
+        told.append(f"{note.what} ({without})")
+    return f"{domain} {NOTES['column_absent'].why} Without them: {'; '.join(told)}. {NOTES['column_absent'].cure}"

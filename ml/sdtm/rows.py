@@ -28,13 +28,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ml.contracts.events import EVENTS
-from ml.sdtm.dates import DAY, Moment, NotADate, Precision, iso, read, start_of, study_day
+from ml.sdtm.dates import DAY, Moment, NotADate, Precision, end_of, iso, read, start_of, study_day
 from ml.sdtm.define import Define
 from ml.sdtm.rules import NOTES, RULES
 from ml.sdtm.xpt import Row
 
 ROWS_OF_WHOLE_DOMAIN = "*"
 SPAN_YEARS = 10
+SHOWN = 3
+"""How many rows a note names."""
 FREE = frozenset({"AESTDTC", "AEENDTC", "CMSTDTC", "CMENDTC", "MHSTDTC", "MHENDTC", "MHDTC"})
 """Columns whose dates may lie far before the study."""
 
@@ -90,12 +92,14 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What was imported otherwise than it stands, or is not there: a rule of `NOTES`, what it concerns, how many rows."""
+    """What was imported otherwise than it stands, or is not there: a rule of `NOTES`, what it concerns, how many rows, and
+    the names of the first `SHOWN` of them, where they have names."""
 
     domain: str
     rule: str
     what: str
     count: int
+    rows: tuple[str, ...] = ()
 
     @property
     def why(self) -> str:
@@ -153,12 +157,24 @@ class Study:
     events: list[Event] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     noted: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    shown: dict[tuple[str, str, str], list[str]] = field(default_factory=dict)
+    """Note → the first rows it is of."""
+    at: str = ""
+    """The row that is being read, "" between rows."""
 
     def note(self, domain: str, rule: str, what: str = "", count: int = 1) -> None:
-        """Count a note."""
+        """Count a note, of the row that is being read."""
         if rule not in NOTES:
             raise KeyError(rule)
         self.noted[domain, rule, what] += count
+        if self.at.startswith(f"{domain}:"):
+            first = self.shown.setdefault((domain, rule, what), [])
+            if len(first) < SHOWN and self.at not in first:
+                first.append(self.at)
+
+    def notes(self) -> tuple[Note, ...]:
+        """What was noted, by domain and rule."""
+        return tuple(Note(*key, count, tuple(self.shown.get(key, ()))) for key, count in sorted(self.noted.items()))
 
     def subject(self, row: Row) -> Subject:
         """The row's subject. Refused where it has none, or DM does not have it."""
@@ -176,6 +192,8 @@ class Study:
             return None
         moment, reading = read(text)
         if moment is None:
+            if domain:
+                self.note(domain, "date_said_unknown", f"{column} {text}")
             return None
         if moment.first > self.limit:
             raise NotADate(f"{text!r} lies in the future.")
@@ -220,6 +238,14 @@ class Study:
         except NotADate as error:
             self.note(domain, "date_left_out", f"{column}: {error}")
             return None
+
+    def stop(self, domain: str, end: Moment | None, known: int, start: int) -> int | None:
+        """When a row of that start ended; never before it began."""
+        if end is None:
+            return None
+        if end.last < start // DAY * DAY:
+            self.note(domain, "ends_before_it_begins")
+        return max(end_of(end, known), start)
 
     def narrow(self, domain: str, moment: Moment, *others: Moment | None) -> Moment:
         """A date without its day as the day of the first of `others` that lies within it, its precision still its own;
@@ -355,7 +381,9 @@ def named(study: Study, domain: str, rows: Iterable[Row]) -> Iterable[tuple[str,
             continue
         before.add(body)
         seen[name] = place = seen.get(name, 0) + 1
+        study.at = name
         if domain != "DM" and (place > 1 or not number):
+            study.at = name = f"{name}#{place}" if number else f"{name}:#{place}"
             study.note(domain, "renumbered", "" if number else f"{domain}SEQ is missing")
-            name = f"{name}#{place}" if number else f"{name}:#{place}"
         yield name, row
+    study.at = ""

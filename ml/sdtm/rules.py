@@ -35,7 +35,7 @@ RULES: dict[str, Rule] = {
         Rule("no_date", "has no date, and neither its study day nor its visit has one.", "Give the record a date (--DTC), or its visit one in SV."),
         Rule("not_a_date", "has a date that cannot be one.", "Correct the date: ISO 8601, as far as it is known."),
         Rule("no_name", "names nothing: neither a coded nor a reported term.", "Fill --TERM, --TRT or --DECOD."),
-        Rule("unknown_severity", "has a severity that is none of MILD, MODERATE, SEVERE.", "Correct AESEV or give AETOXGR (1 to 5)."),
+        Rule("unknown_severity", "has a severity that is none of MILD, MODERATE, SEVERE, and no grade.", "Correct AESEV, give AETOXGR (1 to 5), or say in define.xml what the code means."),
         Rule("not_an_event", "says that an event did not occur (--OCCUR = N, or not done).", NOTHING),
         Rule("no_parent", "belongs to a row that is not there or was refused.", "Correct IDVARVAL, or the row it names."),
         Rule("twice", "repeats a row before it, word for word.", "Take one of them out; nothing is lost."),
@@ -54,13 +54,15 @@ NOTES: dict[str, Rule] = {
     rule.name: rule
     for rule in (
         Rule("domain_absent", "is not in the package.", "Add the domain's file and import again: what is new is added."),
-        Rule("column_absent", "lacks a column that is read.", "Add the column and import again."),
+        Rule("column_absent", "lacks columns that are read.", "Add them and import again, if the study has them."),
         Rule("dated_by_study_day", "has no date of its own that can be read: its day is told from --DY and RFSTDTC (there is no day 0).", "Fill --DTC."),
         Rule("dated_by_visit", "has no date of its own that can be read: it is dated by its visit (SV, else what was measured at it), marked as of unknown precision.", "Fill --DTC."),
         Rule("dated_by_treatment", "has no date of its own that can be read: the first dose's day (RFSTDTC) stands for it.", "Fill --STDTC."),
         Rule("dated_by_recording", "has no onset: the day on which it was recorded stands for it, marked as of unknown precision.", "Fill --STDTC, as far as it is known."),
         Rule("ended_by_reference", "has no date: the end of the subject's part (RFPENDTC, RFENDTC) stands for it.", "Fill DSSTDTC."),
         Rule("date_respelled", "has a date that is not written in ISO 8601, but can mean one day only.", "Write dates as 2019-02-28."),
+        Rule("date_said_unknown", "has a text for a date that is not known; it counts as empty.", "Leave an unknown date empty, or write as much of it as is known."),
+        Rule("ends_before_it_begins", "has an end before its beginning; it counts as ended when it began.", "Correct the earlier or the later of the two dates."),
         Rule("narrowed", "has a date without its day: a day within that month or year is known from elsewhere (its visit, the first dose, the last contact), and is taken.", "Give the whole date."),
         Rule("date_left_out", "has a further date that cannot be read (an end, a recording); the row is carried without it.", "Correct the date."),
         Rule("sas_date", "has dates stored as SAS numbers; they were read by their format.", "Store --DTC as ISO 8601 text."),
@@ -73,6 +75,8 @@ NOTES: dict[str, Rule] = {
         Rule("unit_unknown", "is in a unit that the table of units does not have: cleaning will set the results aside, none is guessed.", "Give the unit as CDISC spells it, or the standardised result; or have the unit added to the table."),
         Rule("test_as_reported", "is of a test that the table of analytes does not have: kept as reported, read by no feature.", NOTHING),
         Rule("severity_by_rule", "has no severity: it counts as grade 3 where it was serious, else as grade 1.", "Fill AESEV or AETOXGR."),
+        Rule("severity_by_grade", "has a toxicity grade in AESEV; it is read as that grade.", "Write grades in AETOXGR."),
+        Rule("decimal_comma", "has numbers with a decimal comma; they were read as such.", "Write numbers with a point."),
         Rule("decoded", "has codes that are read by the codelists of define.xml.", NOTHING),
         Rule("site_unknown", "has no SITEID: the site is called UNKNOWN.", "Fill SITEID in DM."),
         Rule("identifier_respelled", "has identifiers with other characters than letters, digits, . _ : and -, or too long ones; they are respelled.", "Nothing needs to be done; the rows keep the order and number of the source."),
@@ -119,3 +123,20 @@ WANTED: dict[str, tuple[tuple[str, ...], ...]] = {
     "SV": (("USUBJID", "SUBJID"), ("VISITNUM",), ("SVSTDTC",)),
 }  # fmt: skip
 """Domain → columns that are read; of a tuple, one is enough."""
+
+WITHOUT: dict[str, str] = {
+    "USUBJID": "its rows are nobody's", "SITEID": "the site is called UNKNOWN", "AGE": "age is not known", "SEX": "sex is not known",
+    "ARMCD": "the arm is not known", "RFSTDTC": "the first dose is the first day of EX", "DMDTC": "enrolled on the first contact",
+    "AEDECOD": "no event has a name", "AESEV": "grade 3 where it was serious, else grade 1",
+    "AESTDTC": "events count from the day on which they were recorded", "AEDTC": "an event counts as known on the day on which it began",
+    "AEENDTC": "no event has an end", "VSTESTCD": "nobody knows what was measured", "VSORRES": "there is no result",
+    "VSORRESU": "no result has a unit", "VSDTC": "results are dated by study day or visit", "LBTESTCD": "nobody knows what was measured",
+    "LBORRES": "there is no result", "LBORRESU": "no result has a unit", "LBDTC": "results are dated by study day or visit",
+    "CMTRT": "no medicine has a name", "CMSTDTC": "medicines count from the day on which they were recorded",
+    "CMDTC": "a medicine counts as known on enrolment, or when it began if that is later", "CMENDTC": "no medicine has an end",
+    "EXTRT": "no treatment has a name", "EXDOSE": "the dose is not known", "EXSTDTC": "doses are dated by study day, visit or first dose",
+    "EXENDTC": "no dose has an end", "DSDECOD": "how a part ended is not known", "DSSTDTC": "a part ends on its visit or RFPENDTC",
+    "MHDECOD": "no condition has a name", "MHDTC": "history counts as known on enrolment", "SCTESTCD": "no characteristic has a name",
+    "SCORRES": "there is no result", "VISITNUM": "visits have no number", "SVSTDTC": "visits are dated by what was measured at them",
+}  # fmt: skip
+"""Column that is read (the first of its tuple in `WANTED`) → what its rows are without it."""

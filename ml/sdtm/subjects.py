@@ -154,7 +154,9 @@ def find_subjects(study: Study, rows: Rows) -> None:
         for row in described:
             name = str(row.get("USUBJID") or "")
             if name and name not in study.subjects:
+                study.at = f"DM:{name}"
                 study.subjects[name] = _of(study, row, seen.get(name), doses.get(name))
+        study.at = ""
         return
     names = {str(row.get("USUBJID") or "") for body in rows.values() for row in body} - {""}
     for name in sorted(names):

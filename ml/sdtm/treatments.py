@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ml.sdtm.dates import Moment, end_of, iso, start_of
+from ml.sdtm.dates import Moment, iso, start_of
 from ml.sdtm.rows import Refused, Study, Subject, occurred
 from ml.sdtm.xpt import Row
 
@@ -64,7 +64,7 @@ def exposure(study: Study, row: Row, name: str) -> None:
 def _medication(
     study: Study, subject: Subject, name: str, known: int, start: int, end: Moment | None, fields: dict[str, Any]
 ) -> None:
-    stop = None if end is None else max(end_of(end, known), start)
+    stop = study.stop(name.partition(":")[0], end, known, start)
     if stop is not None and stop > known:
         study.add("medications", subject, known, [name], **fields)
         known = stop

@@ -16,7 +16,7 @@ from apps.ingestion.imports import archive, places
 from apps.ingestion.imports.manifest import EventLike, domain_of
 from apps.ingestion.imports.packages import Package
 from apps.ingestion.models import ImportRun
-from ml.sdtm import NotAPackage, UnreadableFile, read_package
+from ml.sdtm import NOTES, NotAPackage, UnreadableFile, read_package
 from ml.sdtm import remarks as remarks_of_notes
 from ml.tabular import Mapping as TableMapping
 from ml.tabular import NotATable, read_table
@@ -77,7 +77,9 @@ def _sdtm(place: Path, trial_id: str, report: Report) -> Read:
             folder, trial_id=trial_id or None, progress=lambda domain, done, of: report(f"Reading {domain}", done, of)
         )
     there = {one.domain for one in package.accounts}
-    remarks = [sentence for domain, sentence in ABSENT.items() if domain not in there]
+    remarks = [
+        f"{sentence} {NOTES['domain_absent'].cure}" for domain, sentence in ABSENT.items() if domain not in there
+    ]
     remarks += remarks_of_notes(package.notes)
     if left:
         remarks.append(f"{left:,} other files of the zip (no SAS transport files) were left alone.")
