@@ -1,13 +1,14 @@
 """Back up and restore everything that cannot be made again: the database and the lake.
 
-    python -m clinical_portal.backup make TO          a new folder TO: database first, lake after
+    python -m clinical_portal.backup make TO          a new folder TO: signer's memory, database, lake, in this order
     python -m clinical_portal.backup check FROM       every hash of a backup, without restoring it
     python -m clinical_portal.backup restore FROM     into the database and lake of this environment, both empty
 
 The order matters: what a prediction saw (offsets) is in the database, the messages are in the lake; a lake read after the
-database holds at least those. Not in a backup, because it is made again: the online window (from bronze), the cache, the queue.
-Not in it on purpose: secrets. Without the audit's signing key a restored trail can be verified but not continued. MLflow
-keeps a database and files of its own; models that serve are in the lake and need neither.
+database holds at least those. What the audit's signer remembers is read before both: the database then holds every record
+that it speaks of, and a restore can show it. Not in a backup, because it is made again: the online window (from bronze), the
+cache, the queue. Not in it on purpose: secrets. Without the audit's signing key a restored trail can be verified but not
+continued. MLflow keeps a database and files of its own; models that serve are in the lake and need neither.
 """
 
 from __future__ import annotations
@@ -19,14 +20,17 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from clinical_portal.env import env
 
 FORMAT = 1
 MANIFEST, DATABASE, OBJECTS, LIST = "manifest.json", "database.dump", "lake", "lake.jsonl"
+#: Objects of the lake that the database must not be older than.
+BEFORE_DATABASE = ("audit/signer/", "audit/anchors/")
 CHUNK = 1 << 20
 Say = Callable[[str], None]
 
@@ -40,26 +44,17 @@ def make(target: Path, say: Say = print) -> dict[str, object]:
 
     Raises BackupError. The manifest is written last: a folder without one is no backup.
     """
-    from apps.core.lake import lake
-
     if target.exists():
         raise BackupError(f"{target} is there already: name a folder that is not.")
     target.mkdir(parents=True, mode=0o700)
-    say("database …")
-    _postgres("pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--file={target / DATABASE}")
-    say("lake …")
-    count = size = 0
     with (target / LIST).open("w") as listed:
-        store = lake()
-        for path, _ in store.list(""):
-            data = store.get(path)
-            place = target / OBJECTS / path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(data)
-            listed.write(
-                json.dumps({"path": path, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}) + "\n"
-            )
-            count, size = count + 1, size + len(data)
+        say("the audit signer's memory …")
+        first = [_keep(target, path, listed) for prefix in BEFORE_DATABASE for path in _paths(prefix)]
+        say("database …")
+        _postgres("pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--file={target / DATABASE}")
+        say("lake …")
+        rest = [_keep(target, path, listed) for path in _paths("") if not path.startswith(BEFORE_DATABASE)]
+    count, size = len(first) + len(rest), sum(first) + sum(rest)
     manifest: dict[str, object] = {
         "format": FORMAT,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -77,6 +72,24 @@ def make(target: Path, say: Say = print) -> dict[str, object]:
     draft.rename(target / MANIFEST)
     say(f"{target}: the database and {count:,} objects of the lake ({size / 1e6:,.1f} MB)")
     return manifest
+
+
+def _paths(prefix: str) -> Iterator[str]:
+    from apps.core.lake import lake
+
+    return (one.path for one in lake().list(prefix))
+
+
+def _keep(target: Path, path: str, listed: IO[str]) -> int:
+    """Copy an object of the lake and list it; returns its size in bytes."""
+    from apps.core.lake import lake
+
+    data = lake().get(path)
+    place = target / OBJECTS / path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(data)
+    listed.write(json.dumps({"path": path, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}) + "\n")
+    return len(data)
 
 
 def check(source: Path, say: Say = print) -> list[dict[str, str]]:
@@ -125,10 +138,35 @@ def restore(source: Path, say: Say = print) -> None:
     say("lake …")
     for one in objects:
         store.put(one["path"], (source / OBJECTS / one["path"]).read_bytes())
+    say(_audit_goes_on(source))
     say(
-        "restored. Now: `manage.py migrate` (a newer version), `manage.py verify_lake`, "
+        "restored. Now: `manage.py migrate` (a newer version), `manage.py verify_lake`, `manage.py verify_audit`, "
         "`manage.py replay --sample 200`; the online window fills itself from bronze when the live loop starts."
     )
+
+
+def _audit_goes_on(source: Path) -> str:
+    """Begin the audit's next signed log, which records the restore; returns what to tell the operator.
+
+    Always a log of a new name: under the old one records may have been signed after the backup was made.
+    """
+    from django.db import DatabaseError
+
+    from apps.audit import checkpoints
+    from apps.audit.actors import Actor
+    from apps.core.errors import DomainError
+
+    made_at = json.loads((source / MANIFEST).read_text())["made_at"]
+    reason = f"Restored from the backup made at {made_at}, manifest SHA-256 {_sha256(source / MANIFEST)}."
+    try:
+        begun = checkpoints.restored(by=Actor.process("restore"), reason=reason)
+    except DomainError as error:
+        return f"audit trail: not continued. {error}"
+    except DatabaseError:  # tables of an older version
+        return f'audit trail: `manage.py migrate` first, then `manage.py audit_resume --reason "{reason}"`.'
+    if begun is None:
+        return "audit trail: nothing had been signed yet."
+    return f"audit trail: its records are those that were signed; it goes on as {begun.origin}, {begun.size:,} records."
 
 
 def _tables() -> int:

@@ -71,6 +71,31 @@ def resume(*, by: Actor, reason: str) -> AuditCheckpoint | None:
     return _sign(origin=signer.next_origin(known) if known else signer.first_origin())
 
 
+def restored(*, by: Actor, reason: str) -> AuditCheckpoint | None:
+    """Go on after a restore, in a new log: the old name may have signed records that the backup does not hold.
+
+    First the restored records are shown to continue what the signer remembered when the backup was made. Returns the new
+    log's first checkpoint; None where nothing was ever signed. Raises Refused where they do not continue it.
+    """
+    remembered, size = signer.memory(), _size()
+    if remembered is None:
+        if newest() is None:
+            return None
+        raise Refused(
+            "The backup holds checkpoints, but not what the signer remembered of them.",
+            cure="After an inquiry begin a new signed log: manage.py audit_resume.",
+            code="no_memory",
+        )
+    if size < remembered.checkpoint.size:
+        raise Refused(
+            f"The backup holds {size:,} sealed records, but {remembered.checkpoint.size:,} had been signed before it.",
+            cure="Restore another backup; after an inquiry begin a new signed log: manage.py audit_resume.",
+            code="rolled_back",
+        )
+    _grown(remembered.checkpoint.origin, None, remembered, size)
+    return resume(by=by, reason=reason)
+
+
 def _sign(origin: str = "") -> AuditCheckpoint | None:
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
@@ -97,6 +122,14 @@ def _sign(origin: str = "") -> AuditCheckpoint | None:
         name = origin or (remembered.checkpoint.origin if remembered else signer.first_origin())
         if last is not None and last.origin != name:
             last = None  # a resumed log whose first checkpoint a crash kept from the database
+        if last is not None and remembered is not None and last.size > remembered.checkpoint.size:
+            # Going on from its frontier would go round the memory: what is signed must grow from what was signed.
+            raise Refused(
+                f"The database knows a checkpoint of {last.size:,} records; the signer remembers "
+                f"{remembered.checkpoint.size:,}: it was forged, or the lake was rolled back.",
+                cure="Bring back audit/ of the lake; after an inquiry begin a new signed log: manage.py audit_resume.",
+                code="unknown_checkpoint",
+            )
         grown, nodes = _grown(name, last, remembered, size)
         if remembered is not None and remembered.checkpoint.size == size:
             signed = remembered  # signed before, and perhaps not yet written here

@@ -475,3 +475,27 @@ def test_a_refusal_is_recorded_again_after_a_new_log() -> None:
     roll_back_to(1)
     with pytest.raises(signer.Refused):
         checkpoints.seal()
+
+
+@pytest.mark.django_db
+def test_a_checkpoint_forged_beyond_the_signers_memory_lends_it_no_history() -> None:
+    """The owner rewrites a record and plants a checkpoint that already counts the next one: nothing is signed on it."""
+    events(4)
+    made = checkpoints.seal()
+    assert made is not None
+    events(1, 4)
+    sequencer.sequence()
+    with superuser() as cursor:
+        edit_and_reseal(cursor, 1)
+        forged = tree.CompactRange()
+        for leaf in sequencer.leaves():
+            forged.append(leaf)
+        AuditCheckpoint.objects.create(
+            origin=made.origin, size=5, root=forged.root(), frontier=b"".join(forged.hashes), at=made.at, note="x"
+        )
+    events(1, 5)
+    with pytest.raises(signer.Refused, match="it was forged, or the lake was rolled back"):
+        checkpoints.seal()
+    remembered = signer.memory()
+    assert remembered is not None
+    assert remembered.checkpoint.size == 4
