@@ -7,6 +7,7 @@ change was made, and whatever the number of open pages.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -64,10 +65,12 @@ class AccessWatch:
             looks += 1
             for connection, reason in await verdicts(list(self.connections)):
                 self.connections.discard(connection)
-                await connection.close_for(reason)
+                with suppress(OSError):  # one that went by itself meanwhile must not end the watch over the others
+                    await connection.close_for(reason)
             if looks % LOOKS_BETWEEN_BEATS == 0:
                 for connection in list(self.connections):
-                    await connection.beat()
+                    with suppress(OSError):
+                        await connection.beat()
 
 
 @database_sync_to_async
