@@ -259,6 +259,10 @@ def _publish(
         "mlflow_version": recorded.version if recorded is not None else "",
         "data_version": bundle.data_version,
         "test_auroc": evaluation["metrics"].get("test_auroc"),
+        "out_of_fold_auroc": (evaluation.get("cross_validation") or {})
+        .get("figures", {})
+        .get("auroc", {})
+        .get("value"),
         "gates_passed": evaluation["gates_passed"],
         "epochs": len(trained.epochs),
     }

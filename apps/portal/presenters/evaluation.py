@@ -51,24 +51,39 @@ def interval(figure: Mapping[str, Any] | None) -> str:
 
 
 def figures(body: Mapping[str, Any], version: ModelVersion) -> Table | None:
-    """Every figure with its interval; None where nothing was evaluated."""
-    figures = body.get("figures") or {}
+    """Every figure with its interval, on test patients and, where it was done, out of fold on all of them; None where
+    nothing was evaluated."""
+    tested, crossed = body.get("figures") or {}, body.get("cross_validation") or {}
+    sides = [tested, crossed["figures"]] if crossed.get("figures") else [tested]
     rows = [
-        [Cell(title), Cell(three(figures[name].get("value")), True), Cell(interval(figures[name]), True)]
+        [Cell(title), *(cell for side in sides for cell in _figure(side.get(name) or {}))]
         for name, title in FIGURES
-        if isinstance(figures.get(name), dict)
+        if isinstance(tested.get(name), dict)
     ]
+    if not rows:
+        return None
+    columns = [Column("Measure"), Column("Test patients", True), Column("95 % interval", True)]
+    if len(sides) > 1:
+        columns += [Column("Out of fold", True), Column("95 % interval", True)]
     data = "Simulated data." if version.simulated else "Real data."
-    foot = f"{data} {body.get('interval', '95 % intervals over draws of patients')}."
+    foot = f"{data} {body.get('interval', '95 % intervals over draws of patients')}. {_out_of_fold(body)}".strip()
+    return Table("Evaluation on test patients" + (", and out of fold" if crossed else ""), columns, rows, foot)
+
+
+def _figure(figure: Mapping[str, Any]) -> tuple[Cell, Cell]:
+    return Cell(three(figure.get("value")), True), Cell(interval(figure), True)
+
+
+def _out_of_fold(body: Mapping[str, Any]) -> str:
+    """What the figures out of fold rest on, or why there are none."""
+    if reason := body.get("cross_validation_not_done"):
+        return f"Not tested out of fold: {reason}"
+    crossed = body.get("cross_validation") or {}
+    if not crossed:
+        return ""
     return (
-        Table(
-            "Evaluation on test patients",
-            [Column("Measure"), Column("Value", True), Column("95 % interval", True)],
-            rows,
-            foot,
-        )
-        if rows
-        else None
+        f"Out of fold: all {crossed['rows']:,} patient-days of {crossed['patients']:,} patients, {crossed['events']:,} before"
+        f" an event, each told by one of {crossed['folds']} models that saw nothing of its patient."
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,6 +57,7 @@ def run(row: JobRun, where: words.ZoneInfo, *, may_run: bool) -> RunRow:
     """The run in words."""
     job = JOBS.get(row.job)
     tone, icon, word = STATE_LOOKS[row.state]
+    begun = row.started_at or row.created_at
     end = row.finished_at or (clock.now() if row.started_at else None)
     took = words.age((end - row.started_at).total_seconds()) if end and row.started_at else words.MISSING
     return RunRow(
@@ -69,7 +69,7 @@ def run(row: JobRun, where: words.ZoneInfo, *, may_run: bool) -> RunRow:
         progress=row.progress,
         step=row.step if row.state == "running" else "",
         tone={"failed": "bad", "succeeded": "good"}.get(row.state, ""),
-        started=words.when(row.started_at or row.created_at, where),
+        started=f"{words.when(begun, where, year=True)} {words.zone_words(begun, where)}",
         took=took,
         by=row.by,
         error=row.error,
@@ -86,14 +86,25 @@ def run(row: JobRun, where: words.ZoneInfo, *, may_run: bool) -> RunRow:
 
 
 def pairs(values: dict[str, Any]) -> list[tuple[str, str]]:
-    """A dictionary as rows of a fact list; what is nested stays JSON."""
-    shown = []
-    for name, value in values.items():
-        if isinstance(value, float):
-            text = words.number(value)
-        elif isinstance(value, int) and not isinstance(value, bool):
-            text = f"{value:,}"
-        else:
-            text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-        shown.append((name.replace("_", " "), text if len(text) <= 400 else text[:400] + " …"))
-    return shown
+    """A dictionary as rows of a fact list."""
+    told = ((name.replace("_", " "), _said(value)) for name, value in values.items())
+    return [(name, text if len(text) <= 400 else text[:400] + " …") for name, text in told]
+
+
+def _said(value: Any) -> str:
+    if value is None or value in ("", [], {}):
+        return words.MISSING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return words.number(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, dict):
+        return ", ".join(
+            f"{str(name).replace('_', ' ')} {f'({_said(one)})' if isinstance(one, dict | list) else _said(one)}"
+            for name, one in value.items()
+        )
+    if isinstance(value, list):
+        return "; ".join(_said(one) for one in value)
+    return str(value)

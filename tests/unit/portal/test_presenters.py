@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from apps.portal.presenters import evaluation, factors, feature_words, marks, model, news2
+from apps.portal.presenters import evaluation, factors, feature_words, marks, model, news2, runs, words
 from apps.portal.presenters import model as model_presenter
 from apps.portal.presenters.panels import _broken, thin, ticks_of
 from apps.portal.presenters.status import late_after
@@ -174,6 +174,46 @@ def test_an_evaluation_that_lacks_everything_is_still_a_page() -> None:
     assert evaluation.confusion({}) == ""
     assert evaluation.oracle({}) == ""
     assert evaluation.calibration({}) == (None, None)
+
+
+def test_an_evaluation_shows_test_patients_and_all_out_of_fold() -> None:
+    version = ModelVersion(simulated=False)
+    figure = {"value": 0.524, "low": 0.469, "high": 0.58}
+    alone = evaluation.figures({"figures": {"auroc": figure}}, version)
+    assert alone is not None
+    assert [cell.text for cell in alone.rows[0]] == ["AUROC", "0.524", "0.469–0.580"]
+    crossed = {
+        "figures": {"auroc": {"value": 0.484, "low": 0.462, "high": 0.507}},
+        "folds": 5,
+        "rows": 43_680,
+        "patients": 260,
+        "events": 739,
+    }
+    both = evaluation.figures({"figures": {"auroc": figure}, "cross_validation": crossed}, version)
+    assert both is not None
+    assert [cell.text for cell in both.rows[0]][3:] == ["0.484", "0.462–0.507"]
+    assert len(both.columns) == 5
+    assert "all 43,680 patient-days of 260 patients, 739 before an event" in both.foot
+    missing = evaluation.figures(
+        {"figures": {"auroc": figure}, "cross_validation_not_done": "Too few events."}, version
+    )
+    assert missing is not None
+    assert missing.foot.endswith("Not tested out of fold: Too few events.")
+
+
+def test_what_a_run_leaves_behind_is_read_by_people() -> None:
+    outcome = {
+        "left_out": {"censored": 259, "by": {"day": 2}},
+        "signatures": ["A signed", "B signed"],
+        "gates_passed": False,
+        "error": None,
+    }
+    assert runs.pairs(outcome) == [
+        ("left out", "censored 259, by (day 2)"),
+        ("signatures", "A signed; B signed"),
+        ("gates passed", "no"),
+        ("error", words.MISSING),
+    ]
 
 
 def test_thinning_keeps_the_ends_of_time_and_says_so() -> None:

@@ -19,7 +19,7 @@ from apps.pipelines import services as pipelines
 from apps.pipelines.execution import execute
 from apps.pipelines.models import JobRun
 
-FIGURES = ("version", "state", "test_auroc", "predictions", "indeterminate", "quarantined")
+FIGURES = ("version", "state", "test_auroc", "out_of_fold_auroc", "predictions", "indeterminate", "quarantined")
 
 
 class ImportCommand(BaseCommand):
