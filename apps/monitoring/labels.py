@@ -14,14 +14,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from apps.patients.models import AdverseEvent, ClinicalRecord, ContextRecord
+from apps.patients.models import AdverseEvent, ClinicalRecord, ContextRecord, Medication
 from ml.cleaning import to_facts
 from ml.facts import Facts
 from ml.labels import Labels, label
 from ml.profile import StudyProfile
 
-KINDS = ("enrolment", "disposition")
-"""The parts of a patient's context that a label rests on."""
+KINDS = ("enrolment", "arm", "disposition")
+"""The parts of a patient's context that a label rests on; whether someone is treated says when their risk began."""
 _LINEAGE = ("patient_id", "record_key", "event_time", "known_time", "epoch", "offset", "retracted")
 _SCHEMA = pa.schema(
     [
@@ -40,16 +40,23 @@ _CONTEXT = (
     ("kind", pa.string()), ("age", pa.float64()), ("sex", pa.string()), ("term", pa.string()), ("arm_code", pa.string()),
     ("treated", pa.bool_()), ("status", pa.string()), ("end_time", pa.int64()),
 )  # fmt: skip
+_DOSES = (
+    ("drug_name", pa.string()), ("dosage", pa.float64()), ("end_time", pa.int64()), ("outcome", pa.string()),
+    ("study_dose", pa.bool_()),
+)  # fmt: skip
 
 
 def facts_of(trial_id: str, patients: Sequence[str] | None = None) -> Facts:
-    """Adverse events, enrolments and dispositions of a trial (of these patients, "trial/patient"), every version."""
+    """Adverse events, study doses, and ``KINDS`` of the context, of a trial (of these patients, "trial/patient"), every
+    version."""
     events = _rows(AdverseEvent, trial_id, patients, ("event_type",))
-    context = _rows(ContextRecord, trial_id, patients, ("kind", "status"), kind__in=KINDS)
+    doses = _rows(Medication, trial_id, patients, ("drug_name", "outcome", "study_dose"), study_dose=True)
+    context = _rows(ContextRecord, trial_id, patients, ("kind", "arm_code", "treated", "status"), kind__in=KINDS)
     return Facts.concat(
         [
             to_facts("adverse-events", _table(trial_id, events, _EVENTS, ("event_type",))),
-            to_facts("patient-context", _table(trial_id, context, _CONTEXT, ("kind", "status"))),
+            to_facts("medications", _table(trial_id, doses, _DOSES, ("drug_name", "outcome", "study_dose"))),
+            to_facts("patient-context", _table(trial_id, context, _CONTEXT, ("kind", "arm_code", "treated", "status"))),
         ]
     )
 
@@ -59,7 +66,9 @@ def labels_of(
 ) -> Labels:
     """Labels of (patients[i], as_of[i]), times in seconds, as known at ``known_by``."""
     names = sorted(set(patients))
-    facts = Facts.concat([facts_of(trial_id, names), Facts.empty(names)])
+    # whether anybody of the study has a dose decides when risk began for all of them
+    asked = None if profile.risk_from_first_dose else names
+    facts = Facts.concat([facts_of(trial_id, asked), Facts.empty(names)])
     place = {name: position for position, name in enumerate(facts.patients)}
     who = np.array([place[name] for name in patients], np.int32)
     return label(facts, who, as_of, profile, known_by=known_by)
@@ -91,12 +100,12 @@ def _table(
         [_seconds(moment) for moment in columns[3]],
         *columns[4:7],
     ]
-    texts = dict(zip(given, columns[7:], strict=True))
+    cells = dict(zip(given, columns[7:], strict=True))
     schema = pa.schema([*_SCHEMA, *body])
     arrays = [
         *(pa.array(values, field.type) for values, field in zip(lineage, _SCHEMA, strict=True)),
         *(
-            pa.array([text or None for text in texts[name]] if name in texts else [None] * count, kind)
+            pa.array([None if cell == "" else cell for cell in cells[name]] if name in cells else [None] * count, kind)
             for name, kind in body
         ),
     ]

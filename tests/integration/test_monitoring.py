@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ from apps.pipelines.models import JobRun
 from apps.predictions import serving as loaded
 from apps.predictions.models import Prediction
 from ml.features import NAMES, canonical, from_bytes, vector_bytes
-from ml.labels import as_of_times
+from ml.labels import REASONS, as_of_times
+from ml.profile import StudyProfile
 from tests.support import people, serving, watched
 from tests.support.database import forget_audit
 from tests.support.watched import NOW
@@ -120,6 +122,51 @@ def test_the_labels_are_those_of_the_rules_of_training() -> None:
     assert at(NOW - timedelta(days=1)) == ([1, 0, 0, -1], ["", "", "", "censored"]), "as known the day before"
     assert at(NOW)[0][:3] == [1, 1, 0], "what was recorded late is known now"
     assert at(noon + timedelta(days=3))[1] == ["immature", "immature", "immature", "censored"]
+
+
+def test_days_before_the_first_dose_do_not_count_where_the_studys_risk_begins_with_it() -> None:
+    """As in training: a missed dose is none, who was never treated never counts, and with no dose at all everybody does."""
+    of = watched.trial(patients=4, event_share=0.0)
+    at_risk = replace(of.profile, risk_from_first_dose=True)
+    noon = NOW - timedelta(days=8)
+    names = [patient.pk for patient in of.patients]
+    times = np.full(4, int(noon.timestamp()))
+
+    def reasons(profile: StudyProfile, chosen: slice = slice(None)) -> list[str]:
+        found = labels_of("DEMO", names[chosen], times[chosen], profile, known_by=int(NOW.timestamp()))
+        return [REASONS[code] for code in found.reason]
+
+    assert reasons(at_risk) == [""] * 4, "nobody has a dose: nobody knows when risk began"
+    quietly(
+        watched.dose(of.trial, names[0], noon - timedelta(hours=1), 1),
+        watched.dose(of.trial, names[1], noon - timedelta(hours=1), 2, outcome="missed"),
+        watched.dose(of.trial, names[1], noon + timedelta(hours=1), 3),
+        watched.arm(of.trial, names[2], noon - timedelta(days=9), 4, treated=False),
+        watched.arm(of.trial, names[3], noon - timedelta(days=9), 5, treated=True),
+    )
+    assert reasons(at_risk) == ["", "not treated", "not treated", ""]
+    assert reasons(at_risk, slice(2, 3)) == ["not treated"], "also where only the untreated are asked about"
+    assert reasons(of.profile) == [""] * 4
+
+
+def test_shuffled_labels_are_not_told_apart_and_the_truth_is() -> None:
+    """The whole path from tables to the figure: with the same predictions and onsets of other patients, AUROC is that of
+    a coin; nothing of the outcome leaks through the drawing of rows or the labels."""
+    of = watched.trial()
+    true = measure(of.version, of.profile, reference_of(of.version), NOW).evaluation["figures"]["auroc"]
+    assert true["value"] > 0.9
+    names = [patient.pk for patient in of.patients]
+    turned = dict(zip(names, np.random.default_rng(7).permutation(names).tolist(), strict=True))
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        for row in AdverseEvent.objects.filter(trial=of.trial):
+            AdverseEvent.objects.filter(pk=row.pk).update(patient_id=turned[row.patient_id])
+        cursor.execute("SET LOCAL session_replication_role = origin")
+    shuffled = measure(of.version, of.profile, reference_of(of.version), NOW)
+    assert shuffled.events >= 30
+    auroc = shuffled.evaluation["figures"]["auroc"]
+    assert auroc["low"] < 0.5 < auroc["high"]
+    assert abs(auroc["value"] - 0.5) < 0.1
 
 
 def test_a_day_the_model_may_have_learned_from_is_not_held_against_it() -> None:
@@ -294,7 +341,7 @@ def test_a_version_of_before_samples_were_kept_is_not_called_free_of_drift() -> 
 def test_the_hours_of_the_day_are_not_taken_for_drift(started: list[str]) -> None:
     """Each patient's vectors rise by two standard deviations from noon to evening; looked at in the evening, the newest
     of all would have moved, the sample drawn over all hours has not."""
-    of = watched.trial(patients=120)
+    of = watched.trial()
     evening = NOW.replace(hour=23, minute=30)
     column = NAMES.index("heart_rate_mean_6h")
     with connection.cursor() as cursor:

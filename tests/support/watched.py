@@ -14,7 +14,7 @@ from django.db import connection, transaction
 
 from apps.core.lake import lake
 from apps.ingestion.models import ConsumerState
-from apps.patients.models import AdverseEvent, ContextRecord, Patient, Trial
+from apps.patients.models import AdverseEvent, ContextRecord, Medication, Patient, Trial
 from apps.predictions.models import Prediction
 from apps.registry import services as registry
 from apps.registry.models import ModelVersion
@@ -189,6 +189,18 @@ def event(
 def disposition(trial: Trial, patient: str, at: datetime, number: int) -> ContextRecord:
     """The end of a patient's follow-up; not saved."""
     return ContextRecord(**_lineage(trial, patient, number, at, at), kind="disposition", status="withdrawn")
+
+
+def dose(trial: Trial, patient: str, at: datetime, number: int, *, outcome: str = "") -> Medication:
+    """A dose of the study's own drug; not saved."""
+    return Medication(
+        **_lineage(trial, patient, number, at, at), drug_name="Study drug", study_dose=True, outcome=outcome
+    )
+
+
+def arm(trial: Trial, patient: str, at: datetime, number: int, *, treated: bool) -> ContextRecord:
+    """The arm a patient is in, and whether they ever took its drug; not saved."""
+    return ContextRecord(**_lineage(trial, patient, number, at, at), kind="arm", arm_code="A", treated=treated)
 
 
 def lag(messages: int, at: datetime = NOW) -> None:
