@@ -71,7 +71,7 @@ def page(body: Mapping[str, Any], viewer: Viewer) -> ComparisonPage:
         ),
         subgroups=_subgroups(body, columns),
         facts=[
-            ("Data version", str(body["data_version"])[:12]),
+            ("Data version", "masked" if viewer.blinded else str(body["data_version"])[:12]),
             ("Labels known by", f"{words.when(known, viewer.zone, year=True)} {words.zone_words(known, viewer.zone)}"),
             ("Draws of patients", f"{body['draws']:,}"),
         ],

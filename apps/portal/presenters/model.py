@@ -238,7 +238,8 @@ def _facts(version: ModelVersion, viewer: Viewer) -> list[tuple[str, str, str]]:
         ("Version", f"{version.name} {version.version}", ""),
         ("Predicts", f"a new adverse event within {viewer.profile.horizon_hours} h", ""),
         ("Trained", words.when(version.created_at, viewer.zone, year=True), f"registered by {version.registered_by}"),
-        ("Data version", version.data_version[:12] or words.MISSING, ""),
+        # a digest of data that hold the arms: it would differ between two trials that differ by nothing else
+        ("Data version", "masked" if viewer.blinded else version.data_version[:12] or words.MISSING, ""),
         ("Code", version.git_commit[:10] or words.MISSING, ""),
         ("Run", version.run_id[:12] or words.MISSING, "MLflow"),
     ]
@@ -261,8 +262,7 @@ def _signatures(version: ModelVersion, approvals: list[Approval], viewer: Viewer
         people = len({one.user_id for one in approvals})
         for place in range(people, SIGNATURES_NEEDED):
             text = (
-                "A model approver signs in the administration, with their password. "
-                "Two different people; who trained the model cannot sign."
+                "A model approver signs, with their password. Two different people; who trained the model cannot sign."
             )
             shown.append(Signature(False, "Second signature" if place else "First signature", "awaited", text=text))
     return shown
