@@ -20,6 +20,7 @@ import hashlib
 import io
 import json
 import sys
+import uuid
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -29,17 +30,29 @@ from typing import IO
 
 KEY_NAME = "clinical-portal/audit"
 EXPORT_HEAD = "clinical-portal/audit-export"
-FILES = ("events.jsonl", "events.csv", "leaves.txt", "tree.bin", "checkpoints.jsonl", "public_key.txt", "README.txt")
+RECORD_HEAD = "clinical-portal/audit-record"
+FORMAT = "2"
+FILES = (
+    "events.jsonl", "events.csv", "leaves.txt", "tree.bin", "seals.bin", "checkpoints.jsonl", "public_key.txt", "README.txt",
+)  # fmt: skip
 COLUMNS = [
     "seq", "id", "at", "actor", "actor_type", "action", "object_type", "object_id", "trial", "before", "after", "reason",
     "correlation_id",
 ]  # fmt: skip
 SHOWN = 50
+MOST_SEALS = 10_000  # single signatures looked at, some milliseconds each; only ever needed of a damaged export
 TOLERANCE = timedelta(minutes=30)  # a transaction may stay open so long between its record and its place
 
 
 class Unreadable(Exception):
     """What was given is no export at all."""
+
+
+#: What reading a file that is no export, or was spoiled, can end in.
+UNFIT = (
+    *(Unreadable, OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, RecursionError),
+    *(NotImplementedError, zipfile.BadZipFile, zlib.error, csv.Error),
+)
 
 
 # --- Ed25519, verification only (RFC 8032, section 5.1) -------------------------------------------------------------
@@ -157,20 +170,23 @@ def read_key(text: str) -> bytes:
 
 
 def open_note(note: str, key: bytes) -> str | None:
-    """The signed text of a note, or None unless the key signed it."""
+    """The signed text of a note, or None unless the key signed it and nothing but signatures stands beneath."""
     text, gap, signatures = note.partition("\n\n")
-    if not gap:
+    if not gap or not signatures.endswith("\n"):
         return None
-    text += "\n"
-    for line in signatures.splitlines():
+    text, good = text + "\n", False
+    key_id = sha256(KEY_NAME.encode(), b"\n\x01", key)[:4]
+    for line in signatures[:-1].split("\n"):
         name, _, code = line.removeprefix("\u2014 ").rpartition(" ")
         try:
             signature = base64.b64decode(code, validate=True)
         except ValueError:
-            continue
-        if name == KEY_NAME and ed25519_verify(key, signature[4:], text.encode()):
-            return text
-    return None
+            return None
+        if not line.startswith("\u2014 ") or not name or base64.b64encode(signature).decode() != code:
+            return None
+        ours = name == KEY_NAME and signature[:4] == key_id
+        good = good or (ours and ed25519_verify(key, signature[4:], text.encode()))
+    return text if good else None
 
 
 def read_checkpoint(note: str, key: bytes) -> tuple[str, int, bytes, str] | None:
@@ -219,13 +235,14 @@ class Verifier:
 
     def __init__(self, export: Export, key: bytes, outside: list[str]) -> None:
         self.export, self.key, self.outside = export, key, outside
-        self.said: dict[str, list[str]] = {"holds": [], "note": [], "refused": []}
+        self.said: dict[str, list[str]] = {"holds": [], "note": []}
+        self.refused: dict[str, None] = {}
         self.origin = ""
         self.ids: dict[int, str] = {}
+        self.seals_left = MOST_SEALS
 
     def wrong(self, sentence: str) -> None:
-        if sentence not in self.said["refused"]:
-            self.said["refused"].append(sentence)
+        self.refused[sentence] = None  # each once, in their order
 
     def name(self, seq: int) -> str:
         return f"record {seq} ({self.ids[seq]})" if seq in self.ids else f"record {seq}"
@@ -244,12 +261,14 @@ class Verifier:
             return
         size = int(manifest["size"]) if manifest else max(one[0] for one in trusted)
         trusted += self.from_outside(manifest, size)
+        if manifest:
+            self.ids = self.listed(manifest)
         leaves = self.tree(size, [one for one in trusted if one[0] <= size])
         scope = self.scope(manifest, size)
         whole = self.events(leaves, scope)
         self.spreadsheet(whole, scope)
         if manifest:
-            self.digests(manifest)
+            self.digests(manifest, leaves)
 
     def manifest(self) -> dict | None:
         """The manifest, where it is what was signed; ``size`` as a number."""
@@ -266,6 +285,8 @@ class Verifier:
             self.wrong("manifest.json was changed after it was signed.")
             return None
         manifest = json.loads(data)
+        if manifest["format"] != FORMAT:
+            raise Unreadable(f"It has format {manifest['format']}; this program reads format {FORMAT}.")
         manifest["size"] = int(manifest["size"])
         what = f"trial {manifest['trial']}" if manifest["trial"] else "everything"
         made = f"made {manifest['made_at']} by {manifest['made_by']}"
@@ -279,7 +300,7 @@ class Verifier:
         for line, told in enumerate(self.export.lines("checkpoints.jsonl") if there else (), 1):
             try:
                 read = read_checkpoint(json.loads(told)["note"], self.key)
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 read = None
             if read is None:
                 self.wrong(f"checkpoints.jsonl: the note in line {line} was not signed by the key.")
@@ -290,8 +311,9 @@ class Verifier:
                 self.wrong(f"checkpoints.jsonl: the checkpoint in line {line} stands in the wrong place.")
             before = at
             found.append((size, root, f"the checkpoint of {size} records signed at {at}"))
-        if manifest and (not found or found[-1][0] != manifest["size"]):
-            self.wrong(f"checkpoints.jsonl: the newest checkpoint, of {manifest['size']} records, is missing.")
+        if manifest:
+            for size in sorted(set(map(int, manifest["checkpoints"])) - {one[0] for one in found}):
+                self.wrong(f"checkpoints.jsonl: the checkpoint of {size} records is missing.")
         if len(origins | ({manifest["origin"]} if manifest else set())) > 1:
             self.wrong("checkpoints.jsonl holds checkpoints of another log.")
         self.origin = manifest["origin"] if manifest else next(iter(origins), "")
@@ -331,14 +353,70 @@ class Verifier:
         named = {leaf: name for leaf, _, name in told if name}
         if len(told) == size:  # an edited line still says whose it is, if the others stand in step
             named = {**{leaf: one[2] for leaf, one in zip(leaves, told) if one[2]}, **named}  # noqa: B905
-        self.ids = {seq: named[leaf] for seq, leaf in enumerate(leaves[:size]) if leaf in named}
+        self.ids = {**{seq: named[leaf] for seq, leaf in enumerate(leaves[:size]) if leaf in named}, **self.ids}
+        if not whole and (sealed := self.sealed([leaves, stored if source == "leaves.txt" else listed], reached, size)):
+            # no list is whole, but each record was signed by itself too: what still has its seal is what was there
+            leaves = leaves[:reached] + [sealed.get(seq, b"") for seq in range(reached, size)]
+            self.align(source, self.pairs(listed if source == "leaves.txt" else stored), leaves, list(range(size)))
         if source == "leaves.txt" and stored[:size] != leaves[:size]:
-            self.align("tree.bin", [(one, seq, "") for seq, one in enumerate(stored)], leaves[:size], list(range(size)))
+            self.align("tree.bin", self.pairs(stored), leaves[:size], list(range(size)))
         elif nodes_wrong or len(stored) > size:
             self.wrong(nodes_wrong or f"tree.bin: {len(stored) - size} leaves were inserted at its end.")
         if [one[:2] for one in told] != [(leaf, seq) for seq, leaf in enumerate(leaves[:size])]:
             self.align("leaves.txt", told, leaves[:size], list(range(size)))
+        else:
+            for _, seq, name in told:
+                if self.ids.get(seq, name) != name:
+                    self.wrong(f"leaves.txt: {self.name(seq)} was given the id {name or 'of another trial'}.")
         return leaves[:size]
+
+    @staticmethod
+    def pairs(leaves: list[bytes]) -> list[tuple[bytes, int, str]]:
+        """Leaves of a list that says no numbers, as entries: it means them in their order."""
+        return [(leaf, seq, "") for seq, leaf in enumerate(leaves)]
+
+    def sealed(self, lists: list[list[bytes]], start: int, size: int) -> dict[int, bytes]:
+        """The leaves from place ``start`` on that some list still holds under the seal of their own place.
+
+        Whoever deleted or inserted a record shifted what follows, with its seals or without: both are tried, nearest first.
+        """
+        seals = self.read_seals()
+        found: dict[int, bytes] = {}
+        for leaves in lists:
+            shift, known = (0, 0), set(found.values())
+            for at in range(start, len(leaves)):
+                if leaves[at] in known:
+                    continue
+                near = [(at + d, at + d * kept) for d in (0, 1, -1, 2, -2, 3, -3) for kept in (1, 0)]
+                for seq, seal in dict.fromkeys([(at + shift[0], at + shift[1]), *near]):
+                    if 0 <= seq < size and 0 <= seal < len(seals) and self.has_seal(seq, leaves[at], seals[seal]):
+                        found[seq], shift = leaves[at], (seq - at, seal - at)
+                        break
+        if seals and self.seals_left <= 0:
+            self.said["note"].append(f"The seals of single records were looked at {MOST_SEALS} times, then no more.")
+        return found
+
+    def read_seals(self) -> list[bytes]:
+        data = self.export.data("seals.bin") if "seals.bin" in self.export.names else b""
+        return [data[at : at + 64] for at in range(0, len(data), 64)]
+
+    def has_seal(self, seq: int, leaf: bytes, seal: bytes) -> bool:
+        """Whether the key signed that record ``seq`` of this log has this leaf. Says no once it was asked too often."""
+        self.seals_left -= 1
+        text = f"{RECORD_HEAD}\n{self.origin}\n{seq}\n{leaf.hex()}\n"
+        return self.seals_left >= 0 and ed25519_verify(self.key, seal, text.encode())
+
+    @staticmethod
+    def listed(manifest: dict) -> dict[int, str]:
+        """The ids of the records in scope, by place."""
+        raw = base64.b64decode(manifest["ids"])
+        scope = Verifier.scope_of(manifest)
+        return {seq: str(uuid.UUID(bytes=raw[16 * n : 16 * n + 16])) for n, seq in enumerate(scope)}
+
+    @staticmethod
+    def scope_of(manifest: dict) -> list[int]:
+        bits = zlib.decompress(base64.b64decode(manifest["in_scope"]))
+        return [seq for seq in range(manifest["size"]) if bits[seq // 8] >> seq % 8 & 1]
 
     def read_leaves(self) -> list[tuple[bytes, int, str]]:
         """Hash, place and id of every line of leaves.txt."""
@@ -384,8 +462,7 @@ class Verifier:
         """The places of the records that belong into the export."""
         if manifest is None:
             return sorted(seq for seq in self.ids if seq < size) or list(range(size))
-        bits = zlib.decompress(base64.b64decode(manifest["in_scope"]))
-        return [seq for seq in range(size) if bits[seq // 8] >> seq % 8 & 1]
+        return self.scope_of(manifest)
 
     def events(self, leaves: list[bytes], scope: list[int]) -> bool:
         """Whether every record is what was sealed; names those that are not."""
@@ -399,7 +476,7 @@ class Verifier:
             clean = clean and seq == wanted and 0 <= seq < len(leaves) and leaf == leaves[seq]
             if name and clean:
                 if self.ids.setdefault(seq, name) != name:
-                    self.wrong(f"leaves.txt: record {seq} has the id {self.ids[seq]}, but its content says {name}.")
+                    self.wrong(f"events.jsonl: record {seq} has the id {self.ids[seq]}, but its content says {name}.")
                     self.ids[seq] = name
                 newest = self.moment(line, seq, newest)
         if clean and len(entries) == len(scope):
@@ -433,7 +510,8 @@ class Verifier:
 
     def align(self, file: str, entries: list[tuple[bytes, int, str]], leaves: list[bytes], scope: list[int]) -> None:
         """Say how entries (hash, stated place, id) differ from the leaves in scope: edited, deleted, inserted, moved, cut."""
-        places = {leaves[seq]: seq for seq in scope if seq < len(leaves)}
+        places = {leaves[seq]: seq for seq in scope if seq < len(leaves) and leaves[seq]}
+        by_name = {self.ids[seq]: seq for seq in scope if seq in self.ids}
         absent, true = set(scope), []
         for leaf, _, name in entries:
             seq = places.get(leaf, -1)
@@ -454,7 +532,7 @@ class Verifier:
             if seq == -2:
                 self.wrong(f"{file}: line {line} was inserted: it repeats {self.name(places[leaf])}.")
                 continue
-            named = next((one for one in absent if name and self.ids.get(one) == name), -1)
+            named = by_name.get(name, -1) if by_name.get(name) in absent else -1
             next_one = next(iter(scope[bisect.bisect_right(scope, before) :]), -1)
             guess = stated if stated in absent else named if named >= 0 else next_one
             if guess in absent and (stated == guess or named == guess or stated == -1):
@@ -496,7 +574,7 @@ class Verifier:
                 leaves[seq] = digest
             self.align("events.csv", entries, leaves, scope)
 
-    def digests(self, manifest: dict) -> None:
+    def digests(self, manifest: dict, leaves: list[bytes]) -> None:
         for name in sorted(self.export.names - set(manifest["files"]) - {"manifest.json", "manifest.note"}):
             self.wrong(f"{name} does not belong to the export: the manifest does not know it.")
         for name in sorted(set(manifest["files"]) & self.export.names):
@@ -506,6 +584,15 @@ class Verifier:
                     digest.update(chunk)
             if digest.hexdigest() != manifest["files"][name]["sha256"]:
                 self.wrong(f"{name} is not the file that was signed.")
+                if name == "seals.bin":
+                    self.seals(leaves)
+
+    def seals(self, leaves: list[bytes]) -> None:
+        """Name the records whose seal is not theirs."""
+        seals = self.read_seals()
+        for seq, leaf in enumerate(leaves):
+            if self.seals_left > 0 and leaf and not (seq < len(seals) and self.has_seal(seq, leaf, seals[seq])):
+                self.wrong(f"seals.bin: the seal of {self.name(seq)} was changed.")
 
 
 def csv_row(seq: str, event: dict) -> list[str]:
@@ -561,7 +648,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return verify(options.export, options.key, [path.read_text("utf-8") for path in options.checkpoint])
-    except (Unreadable, OSError, KeyError, zipfile.BadZipFile, zlib.error, ValueError) as error:
+    except UNFIT as error:
         print(f"refused: it cannot be read: {error}")
         return 2
 
@@ -582,7 +669,7 @@ def verify(path: Path, key_text: str | None, outside: list[str]) -> int:
         key = given_key(key_text or export.data("public_key.txt").decode())
         verifier = Verifier(export, key, outside)
         verifier.run()
-        said = verifier.said
+        said = {**verifier.said, "refused": list(verifier.refused)}
     for kind, sentences in said.items():
         for sentence in sentences[:SHOWN]:
             print(f"{kind + ':':9}{sentence}")

@@ -31,7 +31,7 @@ from apps.audit.notes import EXPORT_HEAD
 from apps.core import clock
 from apps.core.errors import Conflict
 
-FORMAT = "1"
+FORMAT = "2"
 CHUNK = 2_000
 ALL_CHECKPOINTS = 500
 """So many of the newest checkpoints go into an export whole; of those before them the last of each hour."""
@@ -69,7 +69,7 @@ class _Out:
 
 def write(*, target: Path, trial: str | None, made_by: str, report: Report | None = None) -> Exported:
     """Write the export of a trial (None: of everything) to ``target``, a zip. Streams; memory does not grow with the
-    trail but for one bit a record. Everything sealed and signed up to now is in it. Raises Conflict of an empty trail,
+    trail but for its identifiers, 16 bytes a record. Everything sealed and signed up to now is in it. Raises Conflict of an empty trail,
     Refused where the trail may not be signed."""
     checkpoint = checkpoints.seal() or checkpoints.newest()
     if checkpoint is None:
@@ -77,9 +77,13 @@ def write(*, target: Path, trial: str | None, made_by: str, report: Report | Non
     export_id = str(uuid.uuid4())
     with TemporaryDirectory(dir=target.parent) as name, ExitStack() as stack:
         folder = Path(name)
-        out = {one: _Out(stack, folder, one) for one in ("events.jsonl", "leaves.txt", "tree.bin", "events.csv")}
-        bits, records = _records(out, trial, checkpoint, report or (lambda *_: None))
-        for file, text in _small_files(checkpoint):
+        out = {
+            one: _Out(stack, folder, one)
+            for one in ("events.jsonl", "leaves.txt", "tree.bin", "seals.bin", "events.csv")
+        }
+        bits, ids = _records(out, trial, checkpoint, report or (lambda *_: None))
+        records, notes = len(ids) // 16, _notes(checkpoint)
+        for file, text in _small_files(checkpoint, notes):
             out[file] = _Out(stack, folder, file)
             out[file].write(text.encode())
         manifest = canonical.encode(
@@ -94,6 +98,8 @@ def write(*, target: Path, trial: str | None, made_by: str, report: Report | Non
                 "root": bytes(checkpoint.root).hex(),
                 "records": records,
                 "in_scope": base64.b64encode(zlib.compress(bytes(bits), 9)).decode(),
+                "ids": base64.b64encode(bytes(ids)).decode(),
+                "checkpoints": list(notes),
                 "files": {one.name: one.facts() for one in out.values()},
             }
         )
@@ -111,9 +117,10 @@ def write(*, target: Path, trial: str | None, made_by: str, report: Report | Non
 
 def _records(
     out: dict[str, _Out], trial: str | None, checkpoint: AuditCheckpoint, report: Report
-) -> tuple[bytearray, int]:
-    """Write what there is a line a record of. Returns which are in scope (bit n = record n) and how many."""
-    bits, records = bytearray((checkpoint.size + 7) // 8), 0
+) -> tuple[bytearray, bytearray]:
+    """Write what there is a line a record of. Returns which are in scope (bit n = record n), and their ids, 16 bytes each."""
+    bits, ids = bytearray((checkpoint.size + 7) // 8), bytearray()
+    key = signer.signing_key()
     grown = tree.CompactRange()
     line = io.StringIO()
     rows = csv.writer(line, lineterminator="\r\n")
@@ -123,9 +130,10 @@ def _records(
         inside = trial is None or event.trial == trial
         out["leaves.txt"].write(f"{row.seq} {leaf.hex()} {event.pk if inside else '-'}\n".encode())
         out["tree.bin"].write(b"".join((leaf, *grown.append(leaf))))
+        out["seals.bin"].write(key.seal(checkpoint.origin, row.seq, leaf))
         if inside:
             bits[row.seq // 8] |= 1 << row.seq % 8
-            records += 1
+            ids += event.pk.bytes
             told = canonical.normalise(content(event))
             assert isinstance(told, dict)
             out["events.jsonl"].write(
@@ -137,7 +145,7 @@ def _records(
         if row.seq % CHUNK == 0:
             report(f"{row.seq:,} of {checkpoint.size:,} records", row.seq, checkpoint.size)
     _flush(line, out["events.csv"])
-    return bits, records
+    return bits, ids
 
 
 def _flush(line: io.StringIO, out: _Out) -> None:
@@ -154,22 +162,22 @@ def _sealed(size: int) -> Iterator[AuditSequence]:
         last = found[-1].seq
 
 
-def _small_files(checkpoint: AuditCheckpoint) -> Iterator[tuple[str, str]]:
+def _small_files(checkpoint: AuditCheckpoint, notes: dict[int, str]) -> Iterator[tuple[str, str]]:
     key = signer.public_key()
-    yield "checkpoints.jsonl", "".join(json.dumps({"note": note}) + "\n" for note in _notes(checkpoint))
+    yield "checkpoints.jsonl", "".join(json.dumps({"note": note}) + "\n" for note in notes.values())
     yield "public_key.txt", key.text + "\n"
     yield "README.txt", README.format(fingerprint=key.fingerprint, size=f"{checkpoint.size:,}", at=checkpoint.at)
 
 
-def _notes(checkpoint: AuditCheckpoint) -> list[str]:
-    """Notes of the log up to the checkpoint, oldest first."""
+def _notes(checkpoint: AuditCheckpoint) -> dict[int, str]:
+    """Notes of the log up to the checkpoint by their size, oldest first."""
     rows = AuditCheckpoint.objects.filter(origin=checkpoint.origin, size__lte=checkpoint.size)
     newest = list(rows.order_by("-size").values_list("size", "note")[:ALL_CHECKPOINTS])
     older = (
         rows.filter(size__lt=newest[-1][0]).order_by("at__date", "at__hour", "-size").distinct("at__date", "at__hour")
     )
     notes = dict(newest) | dict(older.values_list("size", "note"))
-    return [note for _, note in sorted(notes.items())]
+    return dict(sorted(notes.items()))
 
 
 def _zip(target: Path, files: dict[str, Path], texts: dict[str, bytes]) -> None:

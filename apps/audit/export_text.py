@@ -56,9 +56,12 @@ This export goes to record {size} (not included; the first is 0), signed at {at:
   events.csv         the same for people; a cell that would be a formula begins with an apostrophe
   leaves.txt         seq, leaf hash and id of every record of the log; of other trials' records the hash alone
   tree.bin           the whole Merkle tree, 32 bytes a node: each leaf, then the nodes it completes
+  seals.bin          a signature a record, 64 bytes each, of "clinical-portal/audit-record", origin, seq and leaf, a line each:
+                     where every list was rewritten alike, they still tell which record it was
   checkpoints.jsonl  signed notes: origin, size, root (base64), time; an Ed25519 signature
   public_key.txt     name + key id + base64(0x01, key)
-  manifest.json      what belongs into this export; in_scope = zlib, a bit a record; manifest.note signs its SHA-256
+  manifest.json      what belongs into this export; in_scope = zlib, a bit a record; ids = 16 bytes
+                     a record; checkpoints = their sizes; manifest.note signs its SHA-256
 
 A leaf is SHA-256(0x00, text), where text is the event as JSON: keys sorted, no spaces, UTF-8, every number a string.
 A node is SHA-256(0x01, left, right); the tree is that of RFC 6962.

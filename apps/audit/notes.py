@@ -27,6 +27,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 KEY_NAME = "clinical-portal/audit"
 EXPORT_HEAD = "clinical-portal/audit-export"
 """First line of an export's signed text: no checkpoint begins so, which keeps one from passing for the other."""
+RECORD_HEAD = "clinical-portal/audit-record"
+"""First line of what seals one record of an export."""
 _ED25519 = b"\x01"
 _DASH = "\N{EM DASH} "
 
@@ -123,6 +125,10 @@ class SigningKey:
     @cached_property
     def public(self) -> PublicKey:
         return PublicKey(self._key.public_key().public_bytes_raw())
+
+    def seal(self, origin: str, seq: int, leaf: bytes) -> bytes:
+        """The signature, 64 bytes, that the log's record ``seq`` has this leaf hash."""
+        return self._key.sign(f"{RECORD_HEAD}\n{origin}\n{seq}\n{leaf.hex()}\n".encode())
 
     def sign(self, text: str) -> str:
         """The note of a text, which ends with a line break and holds no empty line."""

@@ -355,7 +355,7 @@ def test_a_record_cannot_be_passed_off_as_another_trials(of_one_trial: Path, cap
     rewrite(of_one_trial, leaves, "leaves.txt")
     status, said = verdict(of_one_trial, capsys)
     assert status == 1
-    assert "record 9 was deleted" in said
+    assert f"record 9 ({identify(of_one_trial, 9)}) was deleted" in said, "the manifest still knows its name"
 
 
 # --- the receipt of one record --------------------------------------------------------------------------------------

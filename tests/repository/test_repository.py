@@ -14,6 +14,8 @@ import pytest
 from clinical_portal.env import BASE_DIR, VARIABLES
 
 LONGEST = 600
+#: One file by design: a stranger copies it, and nothing else, to verify an export.
+ONE_FILE = {"tools/verify_audit.py": 700}
 TEXT = {".py", ".md", ".toml", ".txt", ".html", ".css", ".js", ".json", ".yaml", ".yml", ".cfg", ".sh", ""}
 #: Where packages come from and where this checkout lies is each machine's own business.
 MACHINE_WORDS = re.compile(
@@ -46,7 +48,11 @@ def python_files() -> list[Path]:
 
 
 def test_no_file_is_longer_than_a_person_reads() -> None:
-    long = {named(path): count for path in python_files() if (count := len(path.read_text().splitlines())) > LONGEST}
+    long = {
+        named(path): count
+        for path in python_files()
+        if (count := len(path.read_text().splitlines())) > ONE_FILE.get(named(path), LONGEST)
+    }
     assert long == {}, "split these: more than one room is in them"
 
 
