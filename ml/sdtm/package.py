@@ -26,6 +26,9 @@ ORDER = {
     topic: index for index, topic in enumerate(("patient-context", *(t for t in TOPICS if t != "patient-context")))
 }
 
+NAMED = 5
+"""How many files a sentence names."""
+
 Progress = Callable[[str, int, int], None]
 """Called with the file or domain, its number and how many there are."""
 
@@ -91,10 +94,11 @@ def read_package(
     report = progress or _silent
     files = load(folder, report)
     if not files.digests:
-        raise NotAPackage(f"{folder} holds no SAS transport files (*.xpt). Name the folder of an SDTM package.")
+        raise NotAPackage(f"{folder.name} holds no SAS transport files (*.xpt). Name the folder of an SDTM package.")
     if not files.readable:
-        why = next((said for part in files.parts.values() for _, said in part.unreadable), "")
-        raise NotAPackage(f"{folder} holds no SAS transport file that can be read. {why}".strip())
+        found = [why for part in files.parts.values() for _, why in part.unreadable]
+        more = f" And {len(found) - NAMED} more." if len(found) > NAMED else ""
+        raise NotAPackage(f"No SAS transport file of the package can be read. {' '.join(found[:NAMED])}{more}".strip())
     parts, today = files.parts, int(time.time()) if now is None else now
     study = Study(_trial(parts, trial_id), today // DAY * DAY + 2 * DAY - 1, files.define)
     for domain, rule, what in files.notes:
@@ -108,7 +112,7 @@ def read_package(
     qualifiers.join(study, rows)
     subjects.find_subjects(study, reading)
     if not study.subjects:
-        raise NotAPackage(f"{folder} has no row that names a subject (USUBJID). Add a domain of subjects, DM first.")
+        raise NotAPackage("No row of the package names a subject (USUBJID). Add a domain of subjects, DM first.")
     subjects.visits(study, reading)
     for index, (domain, work) in enumerate(_CARRIED.items()):
         report(domain, index, len(_CARRIED))

@@ -165,6 +165,35 @@ def test_a_bad_zip_is_a_sentence(
     assert 'role="alert"' in shown
 
 
+def test_files_that_cannot_be_read_are_named_before_anything_is_imported(
+    meg: Client, import_worker: Worker, tmp_path: Path, django_capture_on_commit_callbacks: Any
+) -> None:
+    folder = write_package(tmp_path / "study")
+    (folder / "ae.xpt").write_bytes((folder / "ae.xpt").read_bytes()[:-90])
+    (folder / "vs.xpt").write_text("Dear colleague,")
+    with django_capture_on_commit_callbacks(execute=True):
+        send(meg, "half.zip", zipped(folder))
+    import_worker()
+    run = ImportRun.objects.get()
+    shown = page(meg, run)
+    assert "2 files cannot be read." in shown
+    assert "= 0 read" not in shown
+    assert "read; 2 files cannot be read" in shown
+    assert shown.count("cannot be read</span>") == 2  # a domain each
+    assert "vs.xpt is no SAS transport file" in shown
+    whole = json.loads(b"".join(meg.get(f"/imports/{run.pk}/report.json").streaming_content))  # type: ignore[arg-type]
+    unread = {one["domain"]: one["unreadable"] for one in whole["domains"] if one["unreadable"]}
+    assert set(unread) == {"AE", "VS"}
+    for path in folder.glob("*.xpt"):
+        path.write_text("Dear colleague,")
+    with django_capture_on_commit_callbacks(execute=True):
+        send(meg, "none.zip", zipped(folder))
+    import_worker()
+    failed = ImportRun.objects.get(state="failed")
+    assert failed.error.startswith("No SAS transport file of the package can be read. ae.xpt is no SAS transport file")
+    assert "/" not in failed.error
+
+
 def test_what_is_no_study_is_refused_at_the_door(meg: Client, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, body, words in (
         ("letter.pdf", b"%PDF", "cannot be imported"),

@@ -199,7 +199,7 @@ def test_a_folder_that_is_no_package_is_refused_in_words(tmp_path: Path) -> None
     with pytest.raises(NotAPackage, match=r"can be read\. vs\.xpt is no SAS transport file"):
         read_package(tmp_path)
     write_package(tmp_path, {"ta": [{"DOMAIN": "TA", "ARMCD": "A"}]})
-    with pytest.raises(NotAPackage, match="no row that names a subject"):
+    with pytest.raises(NotAPackage, match="No row of the package names a subject"):
         read_package(tmp_path)
     write_package(tmp_path, {"ae": [{**DOMAINS["ae"][0], "STUDYID": "ONE"}, {**DOMAINS["ae"][1], "STUDYID": "TWO"}]})
     with pytest.raises(NotAPackage, match="names 3 studies"):

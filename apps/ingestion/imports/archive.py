@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from apps.core.errors import Invalid
 
 CHUNK = 1 << 20
+BEGINS = b"PK\x03\x04"
 WANTED = (".xpt", ".xml")
 """XPT files, and define.xml with its labels and codelists. Other files of a package (PDF, style sheets) stay inside."""
 NESTED = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".tar")
@@ -39,6 +40,7 @@ LIMITS = Limits()
 
 RULES: dict[str, tuple[str, str]] = {
     "not_a_zip": ("The file is no zip archive, or it is damaged: {what}.", "Zip the folder of the package again."),
+    "cut": ("The zip is cut off: it begins as one, and its end is missing.", "Zip the folder again, or send it again."),
     "encrypted": ("The zip is locked with a password ({what}).", "Zip the files without one; the connection is encrypted."),
     "too_many": ("The zip holds {what} files; {members:,} are the most.", "Zip the folder of one study alone."),
     "too_large": ("Unpacked, the zip holds more than {what}.", "Put it under the folder for imports instead of sending it."),
@@ -52,7 +54,7 @@ RULES: dict[str, tuple[str, str]] = {
     "nested": ("The zip holds another archive: {what}.", "Unpack it and zip the files themselves."),
     "twice": ("The zip holds two files named {what}.", "Zip one study's folder alone."),
     "two_packages": ("The zip holds transport files in several folders: {what}.", "Zip the folder of one package alone."),
-    "no_xpt": ("The zip holds no SAS transport file (*.xpt) among its {what} files.", "Zip the folder of an SDTM package."),
+    "no_xpt": ("The zip holds no SAS transport file (*.xpt); files in it: {what}.", "Zip an SDTM package; send a table by itself."),
 }  # fmt: skip
 """Why a zip is refused: the sentence, and what would mend it."""
 
@@ -81,6 +83,10 @@ def unpack(
     report: Callable[[str, int, int], None] = lambda what, done, of: None,
 ) -> Unpacked:
     """Write the wanted files of a zip into `folder`, without folders. Invalid names the rule that the zip breaks."""
+    if not zipfile.is_zipfile(archive):
+        with archive.open("rb") as opened:
+            begins = opened.read(len(BEGINS)) == BEGINS
+        raise refusal("cut") if begins else refusal("not_a_zip", "it does not begin as one")
     try:
         with zipfile.ZipFile(archive) as opened:
             members = [info for info in opened.infolist() if not info.is_dir()]

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import is_zipfile
 
 from apps.core import clock
 from apps.core.errors import Invalid
@@ -93,8 +92,6 @@ def _folder(place: Path, report: Report) -> Iterator[tuple[Path, int]]:
     if place.is_dir():
         yield place, 0
         return
-    if not is_zipfile(place):
-        raise archive.refusal("not_a_zip", "it does not begin as one")
     with tempfile.TemporaryDirectory(dir=places.sent_folder(), prefix="unpacked-") as folder:
         done = archive.unpack(place, Path(folder), report=lambda name, done, of: report(f"Unpacking {name}", done, of))
         yield done.folder, done.left

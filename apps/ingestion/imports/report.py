@@ -64,6 +64,9 @@ def chunks(lines: Iterator[str]) -> Iterator[bytes]:
 
 def as_json(run: ImportRun) -> Iterator[str]:
     """Everything the page shows, as one JSON object, row by row."""
+    unread: dict[str, list[str]] = {}
+    for domain, what in run.refusals.filter(rule="unreadable_file").values_list("domain", "what"):
+        unread.setdefault(domain, []).append(what)
     head: dict[str, Any] = {
         "import": str(run.pk),
         "kind": run.kind,
@@ -75,7 +78,7 @@ def as_json(run: ImportRun) -> Iterator[str]:
         "remarks": run.remarks,
         "domains": [
             {"domain": one.domain, "file": one.file, "sha256": one.sha256, "read": one.rows_read, "carried": one.rows_carried,
-             "refused": one.rows_refused, "events": one.events}
+             "refused": one.rows_refused, "events": one.events, "unreadable": unread.get(one.domain, [])}
             for one in run.domains.all()
         ],
     }  # fmt: skip

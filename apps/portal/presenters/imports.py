@@ -19,6 +19,7 @@ from ml.contracts import EVENTS
 
 LOOKS = {**STATE_LOOKS, "draft": ("open", "half", "Needs its columns"), "discarded": ("quiet", "cross", "Discarded")}
 GOING = ("waiting", "running")
+UNREADABLE = "unreadable_file"
 TOPIC_WORDS = {name: one.table.replace("_", " ") for name, one in EVENTS.items()}
 
 
@@ -32,6 +33,7 @@ class DomainRow:
     events: str
     adds_up: bool
     sha256: str
+    unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,8 @@ class ImportRow:
     may_discard: bool
     followed_by: str
     links: Links
+    unreadable: list[str]
+    """A sentence for each file that cannot be read."""
 
 
 def links(row: ImportRun | None, trial: str) -> Links:
@@ -120,6 +124,8 @@ def links(row: ImportRun | None, trial: str) -> Links:
 def run(row: ImportRun, where: words.ZoneInfo, *, trial: str = "", may: bool = False) -> ImportRow:
     """One import; needs its domains prefetched. ``may``: whether the viewer may start and discard imports here."""
     tone, icon, word = LOOKS[row.state]
+    unread = list(row.refusals.filter(rule=UNREADABLE).values_list("domain", "what"))
+    broken = {domain for domain, _ in unread}
     domains = [
         DomainRow(
             one.domain,
@@ -130,6 +136,7 @@ def run(row: ImportRun, where: words.ZoneInfo, *, trial: str = "", may: bool = F
             f"{one.events:,}",
             one.rows_carried + one.rows_refused == one.rows_read,
             one.sha256[:16],
+            one.domain in broken,
         )
         for one in row.domains.all()
     ]
@@ -173,6 +180,7 @@ def run(row: ImportRun, where: words.ZoneInfo, *, trial: str = "", may: bool = F
         cure=row.cure,
         domains=domains,
         account=f"{carried:,} {unit} carried by an event + {refused:,} refused under a named rule = {read:,} read"
+        + (f"; {words.plural(len(unread), 'file')} cannot be read" if unread else "")
         if domains
         else ("Not read yet" if row.state in (*GOING, "draft") else "Nothing was read"),
         adds_up=carried + refused == read and all(one.adds_up for one in domains),
@@ -188,6 +196,7 @@ def run(row: ImportRun, where: words.ZoneInfo, *, trial: str = "", may: bool = F
         and (row.state in ("draft", "failed", "succeeded") or silent),
         followed_by=links(following, following.trial_id or trial).page if following is not None else "",
         links=links(row, trial),
+        unreadable=[what for _, what in unread],
     )
 
 
