@@ -124,6 +124,8 @@ def open_record(viewer: Viewer, object_type: str, object_id: str) -> Found:
     if kind is None:
         permissions.check(viewer.user, "view_audit", trial=trial)
         kind = Kind(object_type, object_type, "view_audit", _in_trail(object_type), ("",))
+    if not permissions.may_somewhere(viewer.user, kind.permission, trial=trial):
+        permissions.check(viewer.user, kind.permission, trial=trial)  # before looking: a refusal tells nothing of it
     try:
         name, site = kind.find(trial, object_id)
     except (LookupError, ValueError, ObjectDoesNotExist) as error:

@@ -42,14 +42,14 @@ ADMIN_PAGES: dict[str, str] = {
     "registry_modelversion_retire": "retire_model",
     "registry_modelversion_roll_back": "roll_back_model",
 }
+#: Pages that show what another action guards: the record in the address is a patient's.
+ALSO: dict[str, str] = {"portal:audit_of": "view_patient"}
 #: Addresses of the API whose body, not the address, names a patient.
 PATIENT_IN_BODY = frozenset({"api-predict", "api-predict-alias"})
 
 
 #: Scopes under which something is started for a whole trial: not by a key that is limited to sites.
 OF_THE_WHOLE_TRIAL = frozenset({"retrain"})
-#: Fields of an address that lead to one patient, and so to a site.
-OF_A_SITE = frozenset({"patient", "prediction"})
 
 
 class Undeclared(Exception):
@@ -80,6 +80,14 @@ def allows(visitor: Visitor, action: str) -> bool:
     )
 
 
+def of_a_site(route: Route) -> bool:
+    """Whether the address leads to one patient, and so to a site."""
+    if route.door == "api":
+        return bool({"patient", "prediction"} & set(route.fields)) or route.name in PATIENT_IN_BODY
+    action = getattr(route.kind, "action", "")
+    return action in PERMISSIONS and PERMISSIONS[action].scope == "site" and set(route.fields) != {"trial"}
+
+
 def _here(visitor: Visitor, action: str) -> bool:
     """The same, at the site of the patient in the address."""
     roles = PERMISSIONS[action].roles
@@ -96,10 +104,9 @@ def _portal(route: Route, method: str, visitor: Visitor) -> str:  # noqa: ARG001
         return LET_IN
     if action not in PERMISSIONS:
         raise Undeclared(f"{route.name}: its view must name an action of accounts.permissions.")
-    if not allows(visitor, action):
+    if not allows(visitor, action) or not allows(visitor, ALSO.get(route.name, action)):
         return REFUSED
-    about_one = PERMISSIONS[action].scope == "site" and set(route.fields) != {"trial"}
-    return UNSEEN if about_one and not _here(visitor, action) else LET_IN
+    return UNSEEN if of_a_site(route) and not _here(visitor, action) else LET_IN
 
 
 def _api(route: Route, method: str, visitor: Visitor) -> str:
@@ -113,7 +120,7 @@ def _api(route: Route, method: str, visitor: Visitor) -> str:
         return UNKNOWN
     if scope not in visitor.scopes or (method == "POST" and scope in OF_THE_WHOLE_TRIAL and visitor.key_site):
         return REFUSED
-    patient = bool(OF_A_SITE & set(route.fields)) or route.name in PATIENT_IN_BODY
+    patient = of_a_site(route)
     if patient and visitor.key_site == ELSEWHERE:
         return UNSEEN
     return UNSEEN if (patient or route.fields) and visitor.key_trial == ELSEWHERE else LET_IN

@@ -22,11 +22,13 @@ from django.urls import NoReverseMatch, reverse
 from apps.accounts.keys import issue_key
 from apps.accounts.models import ApiKey, RoleGrant, User
 from apps.accounts.roles import ROLES
+from apps.audit import checkpoints
 from apps.audit.models import AuditEvent
+from apps.audit.services import record
 from apps.core import clock
 from apps.core.ids import uuid7
-from apps.ingestion.models import ImportRun
-from apps.patients.models import Patient, Site, Trial
+from apps.ingestion.models import DeadLetter, ImportRun, Quarantined
+from apps.patients.models import Arm, Patient, Site, Trial
 from apps.pipelines.models import JobRun
 from apps.predictions.models import Prediction
 from apps.registry.models import ModelVersion
@@ -36,6 +38,7 @@ from tests.support import clinic, people
 from tests.support.people import PASSWORD, SYSTEM
 
 SIGN_IN_NAME = "walker"
+ROLE_NAMES = frozenset(ROLES)
 
 
 @dataclass
@@ -63,21 +66,47 @@ class Place:
     def imported(self) -> ImportRun:
         return ImportRun.objects.filter(trial=self.trial).latest("created_at")
 
+    @property
+    def event(self) -> AuditEvent:
+        return AuditEvent.objects.filter(trial=self.trial.pk).exclude(action="audit.exported").latest("at")
+
+    @property
+    def letter(self) -> DeadLetter:
+        return DeadLetter.objects.get(key=f"{self.trial.pk}/{self.patients[0].patient_id}".encode())
+
+    @property
+    def exported(self) -> str:
+        return AuditEvent.objects.filter(trial=self.trial.pk, action="audit.exported").latest("at").object_id
+
 
 #: What a field stands for, by the beginning of the address's name; the longest beginning counts.
 OBJECTS: dict[str, Callable[[Place], Any]] = {
     "portal:run": lambda place: place.run.pk,
     "portal:import": lambda place: place.imported.pk,
+    "portal:new_import": lambda _: ImportRun.objects.get(trial__isnull=True).pk,
+    "portal:lineage": lambda place: place.prediction.pk,
+    "portal:letter": lambda place: place.letter.pk,
+    "portal:aside": lambda place: Quarantined.objects.get(trial_id=place.trial.pk).pk,
+    "portal:audit_event": lambda place: place.event.pk,
+    "portal:audit_receipt": lambda place: place.event.pk,
+    "portal:audit_export_file": lambda place: UUID(place.exported),
+    "portal:audit_of": lambda place: place.patients[0].pk,
+    "portal:arm": lambda place: Arm.objects.get(trial=place.trial).pk,
+    "portal:person": lambda place: place.grant.user_id,
+    "portal:profile": lambda place: place.trial.profiles.get().version,
     "api-retrain-run": lambda place: JobRun.objects.filter(trial=place.trial, job="train").latest("created_at").pk,
 }
-#: The same for fields that mean one thing everywhere.
+#: The same for fields that mean one thing everywhere; they come second.
 FIELDS: dict[str, Callable[[Place], Any]] = {
     "trial": lambda place: place.trial.pk,
     "patient": lambda place: place.patients[0].patient_id,
     "site": lambda place: place.sites[0].site_id,
     "version": lambda place: place.version.version,
     "prediction": lambda place: place.prediction.pk,
+    "object_type": lambda _: "patients.Patient",
 }
+#: Fields whose value is the same in every trial, and leads to something of the trial in the address.
+ALIKE = frozenset({"trial", "version", "object_type"})
 #: Rows of the admin's models.
 ROWS: dict[str, Callable[[Place], Any]] = {
     "user": lambda place: place.grant.user_id,
@@ -87,10 +116,13 @@ ROWS: dict[str, Callable[[Place], Any]] = {
     "site": lambda place: place.sites[0].pk,
     "studyprofileversion": lambda place: place.trial.profiles.get().pk,
     "modelversion": lambda place: place.version.pk,
-    "auditevent": lambda place: AuditEvent.objects.filter(trial=place.trial.pk).latest("at").pk,
+    "auditevent": lambda place: place.event.pk,
 }
+#: Addresses that have nothing to show in this world, and say so with 404: with the words that tell it from a refusal.
+EMPTY: dict[str, str] = {"portal:monitoring_drift_csv": "No drift has been measured"}
 #: What a POST needs to be understood: the fields of a form, or of a JSON object.
 BODIES: dict[str, Callable[[Place], Any]] = {
+    "portal:person_account": lambda _: {"act": "keep"},
     "portal:sign_in": lambda _: {"username": SIGN_IN_NAME, "password": PASSWORD},
     "api-predict": lambda place: {"patient_id": place.patients[0].patient_id},
 }
@@ -103,10 +135,10 @@ def values(route: Route, place: Place) -> dict[str, Any]:
     for name in route.fields:
         if route.door == "admin":
             found[name] = _row(route, place)
+        elif beginning and name not in ("trial", "object_type"):
+            found[name] = OBJECTS[beginning](place)
         elif name in FIELDS:
             found[name] = FIELDS[name](place)
-        elif beginning:
-            found[name] = OBJECTS[beginning](place)
         else:
             raise KeyError(f"{route.name}: say in OBJECTS of tests/support/doors.py what <{name}> stands for.")
     return found
@@ -136,6 +168,12 @@ def body(route: Route, place: Place) -> tuple[bytes, str]:
     if route.door == "api":
         return json.dumps(data).encode(), "application/json"
     return urlencode(data).encode(), "application/x-www-form-urlencoded"
+
+
+def empty(route: Route, method: str, answer: Any) -> bool:
+    """Whether a 404 says that there is nothing to show yet. A HEAD has no words; its GET has been asked before."""
+    words = EMPTY.get(route.name)
+    return words is not None and (method == "HEAD" or words in answer.content.decode())
 
 
 def missing(route: Route, place: Place) -> dict[str, Any]:
@@ -189,9 +227,14 @@ def world(now: datetime) -> World:
     owner = people.person("owner")
     here = _here(ward, owner)
     made = World(here, _elsewhere(now, owner, here.prediction))
+    for number, place in enumerate((made.here, made.other)):
+        _things(place, number)
+    new = ImportRun(trial_name="NEW", source="/data/new", state="failed", by="Operator", started_at=now)
+    _quietly(new.save, force_insert=True)
     people.person(SIGN_IN_NAME)
     for visitor in VISITORS:
         made.clients[visitor.name] = _client(visitor, made, owner)
+    checkpoints.seal(everything=True)
     return made
 
 
@@ -216,8 +259,33 @@ def _elsewhere(now: datetime, owner: User, like: Prediction) -> Place:
     _quietly(like.save, force_insert=True)
     for job in ("clean", "train"):
         JobRun.objects.create(job=job, trial=trial, state="succeeded", by="beat", created_at=now, finished_at=now)
-    ImportRun.objects.create(trial=trial, folder="/data/x", state="succeeded", by="Operator", started_at=now)
-    return Place(trial, sites, patients, version, people.grant(owner, "coordinator", at=trial), _key(owner, trial)[0])
+    run = ImportRun(
+        trial=trial, trial_name=trial.pk, source="/data/x", state="succeeded", by="Operator", started_at=now
+    )
+    _quietly(run.save, force_insert=True)
+    their_own = people.grant(people.person("stranger"), "coordinator", at=trial)
+    return Place(trial, sites, patients, version, their_own, _key(owner, trial)[0])
+
+
+def _things(place: Place, number: int) -> None:
+    """One of everything that neither the ward nor the other trial has: set aside, refused, exported, an arm."""
+    where = {"topic": "patient-vitals", "topic_id": "t", "partition": number, "offset": 1}
+    key = f"{place.trial.pk}/{place.patients[0].patient_id}"
+    letter = DeadLetter(**where, key=key.encode(), raw=b"{", reasons=[{"rule": "json", "message": "No JSON."}])
+    aside = Quarantined(
+        **where, trial_id=place.trial.pk, patient=key, rule="impossible_value", message="No such pulse."
+    )
+    for thing in (letter, aside, Arm(trial=place.trial, code="0", name="Placebo")):
+        _quietly(thing.save, force_insert=True)
+    with transaction.atomic():
+        record(
+            by=SYSTEM,
+            action="audit.exported",
+            object_type="audit.AuditEvent",
+            object_id=str(uuid7()),
+            trial=place.trial.pk,
+            after={"form": "zip", "parts": 0},
+        )
 
 
 def _client(visitor: Visitor, made: World, owner: User) -> Client:
