@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from apps.accounts import permissions
 from apps.audit.actors import Actor
-from apps.core.errors import NotFound
+from apps.core.errors import Conflict, NotFound
 from apps.portal.presenters import lineage as present
 from apps.portal.presenters.pager import page_of
 from apps.portal.views.base import PortalView
@@ -32,6 +32,7 @@ class LineageView(PortalView):
 
     action = "view_lineage"
     section = "portal:board"
+    help_topic = "lineage"
 
     def prediction(self, pk: UUID, trial: str) -> Prediction:
         """The prediction. Raises NotFound, in the same words for one of another trial or site."""
@@ -133,7 +134,7 @@ class LineageObjects(LineageView):
         try:
             walk = lineage.walk(found)
         except LakeError as error:
-            raise NotFound(str(error), cure="Bring the lake's backup back.") from error
+            raise Conflict(str(error), cure="Bring the lake's backup back.", code="lake") from error
         return self.part("portal/lineage_objects.html", self.objects(found, walk, checked=True))
 
 
