@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 from uuid import UUID
 
@@ -136,7 +137,7 @@ def body_of(run: JobRun) -> dict[str, Any]:
             "sentence": found.sentence if found else run.outcome.get("comparison", ""),
             "serving": str(found.serving) if found else None,
             "simulated": found.simulated if found else None,
-            **({name: found.body[name] for name in _FIGURES} if found else {}),
+            **(_figures(found.body) if found else {}),
         }
         if ended
         else None,
@@ -145,4 +146,12 @@ def body_of(run: JobRun) -> dict[str, Any]:
     }
 
 
-_FIGURES = ("rows", "patients", "events", "auroc_a", "auroc_b", "difference", "held_out")
+def _figures(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What a comparison rests on: AUROC of both with its interval, and the candidate's less the serving one's."""
+    auroc = body["figures"]["auroc"]
+    return {
+        **{name: body[name] for name in ("rows", "patients", "events", "data_version", "labels_known_by")},
+        "auroc_candidate": auroc["two"],
+        "auroc_serving": auroc["one"],
+        "difference": auroc["gain"],
+    }

@@ -101,7 +101,7 @@ class TriggerVerdict(InsertOnly):
 
 
 class ModelComparison(InsertOnly):
-    """A candidate against the version that served, on the same held-out rows (``ml.evaluation.compare``).
+    """A candidate against the version that served, on the same held-out rows (``ml.comparison``).
 
     ``outcome`` and ``sentence`` say what was found; ``body`` has all figures. Nothing is promoted by it: that takes two
     signatures.

@@ -22,7 +22,7 @@ from apps.monitoring.triggers import Judged
 from apps.pipelines import services as pipelines
 from apps.pipelines.models import JobRun
 from apps.registry.models import ModelVersion
-from ml.evaluation import Comparison
+from ml.comparison import in_words
 
 PIPELINE = "pipeline"
 REASONS = ("manual", "performance", "drift")
@@ -141,23 +141,17 @@ def request_retraining(
 
 
 def record_comparison(
-    *,
-    by: Actor,
-    candidate: ModelVersion,
-    serving: ModelVersion,
-    found: Comparison,
-    rows: Mapping[str, Any],
-    run: JobRun | None = None,
+    *, by: Actor, candidate: ModelVersion, serving: ModelVersion, body: Mapping[str, Any], run: JobRun | None = None
 ) -> ModelComparison:
-    """Keep a candidate's comparison with the version that serves. ``rows`` says which rows both were scored on."""
+    """Keep a candidate's comparison with the version that serves; ``body`` is that of ``ml.comparison``, *one* serves."""
     made = ModelComparison(
         trial_id=candidate.trial_id,
         candidate=candidate,
         serving=serving,
         run=run,
-        outcome=found.outcome,
-        sentence=found.sentence,
-        body={**found.to_json(), "held_out": dict(rows)},
+        outcome=body["decision"]["verdict"],
+        sentence=in_words(body),
+        body=dict(body),
         simulated=candidate.simulated,
     )
     with transaction.atomic():
@@ -168,8 +162,8 @@ def record_comparison(
             after={
                 "candidate": str(candidate),
                 "serving": str(serving),
-                "outcome": found.outcome,
-                "difference": found.difference.to_json(),
+                "outcome": made.outcome,
+                "difference": body["figures"]["auroc"]["gain"],
             },
         )
         made.save(force_insert=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import structlog
 from django.db import transaction
 
@@ -28,7 +27,6 @@ from apps.registry import selectors as registry
 from apps.registry.models import ModelVersion
 from ml.drift import FeatureDrift, Reference, drift_table, drifted
 from ml.drift.table import FEWEST
-from ml.evaluation import compare
 from ml.features import NAMES
 from ml.lake import LakeError
 from ml.profile import StudyProfile
@@ -171,8 +169,8 @@ def _retrain(found: Check, judged: list[Judged]) -> JobRun | None:
 
 
 def compare_with_serving(context: dict[str, Any], report: Report) -> dict[str, Any]:
-    """Inputs: trial, version_id, job_run. The new candidate against the version that serves, on the patients whom
-    neither was trained on. Outputs: comparison, comparison_outcome."""
+    """Inputs: trial, version_id, job_run. The new candidate against the version that serves, as the job *compare* compares
+    any two versions. Outputs: comparison, comparison_outcome."""
     candidate = ModelVersion.objects.get(pk=context["version_id"])
     serving = registry.serving(candidate.trial_id)
     if serving is None or serving.version.pk == candidate.pk:
@@ -180,44 +178,25 @@ def compare_with_serving(context: dict[str, Any], report: Report) -> dict[str, A
         report(sentence, 1, 1)
         return {"comparison": sentence, "comparison_outcome": "nothing to compare with"}
     try:
-        found, rows = _compared(candidate, serving.version)
+        body = _compared(candidate, serving.version, report)
     except (BundleError, LakeError, ValueError) as error:
         sentence = f"Not compared: {error}"
         report(sentence, 1, 1)
         return {"comparison": sentence, "comparison_outcome": "not compared"}
     run = selectors.run_of(context.get("job_run"))
-    services.record_comparison(
-        by=MONITOR, candidate=candidate, serving=serving.version, found=found, rows=rows, run=run
-    )
+    found = services.record_comparison(by=MONITOR, candidate=candidate, serving=serving.version, body=body, run=run)
     report(found.sentence, 1, 1)
     return {"comparison": found.sentence, "comparison_outcome": found.outcome}
 
 
-def _compared(candidate: ModelVersion, serving: ModelVersion) -> tuple[Any, Mapping[str, Any]]:
-    from ml.training import source  # reads Parquet, no torch; only the worker needs it
+def _compared(candidate: ModelVersion, serving: ModelVersion, report: Report) -> dict[str, Any]:
+    from ml.comparison.versions import Version, compare_versions  # reads Parquet, no torch; only the worker needs it
 
+    for version in (serving, candidate):
+        reference_of(version)  # a split that was altered says nothing of who was held out
+    one, two = (Version(str(version), version.bundle_path) for version in (serving, candidate))
     profile = patients.profile(candidate.trial_id)
-    data, provenance = source.load(lake(), profile)
-    ours, theirs = reference_of(candidate), reference_of(serving)
-    if ours is None:
-        raise ValueError("the candidate's split was not kept.")
-    spared = ours.held_out("test")
-    if theirs is not None:
-        spared -= theirs.held_out("train", "validation")
-    names = np.array(data.patients)[data.patient]
-    chosen = data.take(np.isin(names, sorted(spared)))
-    a, b = load_bundle(candidate), load_bundle(serving)
-    found = compare(
-        chosen.label, chosen.patient, a.probabilities(chosen.features), b.probabilities(chosen.features), seed=1
-    )
-    return found, {
-        "patients": len(np.unique(chosen.patient)),
-        "data_version": provenance.data_version,
-        "labels_known_by": provenance.known_by,
-        "rule": "patients of the candidate's test part whom the serving version was not trained on"
-        if theirs is not None
-        else "patients of the candidate's test part; the serving version may have been trained on some of them",
-    }
+    return compare_versions(lake(), profile, one, two, tell=lambda *, step, done, of: report(step, done, of))
 
 
 def count_cleaning(context: dict[str, Any], report: Report) -> dict[str, Any]:

@@ -20,8 +20,10 @@ FORMAT = 1
 REQUIRED_GAIN = 0.02
 """AUROC by which a challenger must be better to be promoted for its performance."""
 SMALLEST_CELL = 10
-"""A subgroup with fewer events, or fewer rows without one, is not compared."""
+"""Rows with an event, and without one, below which nothing is decided and a subgroup is not compared."""
 MODELS = ("one", "two")
+NAMES = ("Model 1", "Model 2")
+"""What the two are called where nobody says."""
 
 #: (verdict, does it hold for (gain, its interval's low, high), sentence), the first that holds.
 VERDICTS = (
@@ -51,9 +53,17 @@ class Pair:
         return {"one": np.asarray(self.one, np.float64), "two": np.asarray(self.two, np.float64)}
 
 
-def compare(pair: Pair, *, bands: tuple[float, ...], draws: int = DRAWS, seed: int = 0) -> dict[str, Any]:
+def compare(
+    pair: Pair,
+    *,
+    bands: tuple[float, ...],
+    names: tuple[str, str] = NAMES,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> dict[str, Any]:
     """The comparison as plain JSON: `figures` {name: {one, two, gain}} each with its 95 % interval over draws of patients,
-    `alerts` at the study's bands, `disagreement`, `subgroups` and the `decision`. ValueError where no row is left."""
+    `alerts` at the study's bands, `disagreement`, `subgroups` and the `decision`, whose sentence calls the two by `names`.
+    ValueError where no row is left."""
     if not len(pair.label):
         raise ValueError("No row is left to compare the two models on.")
     y, both = np.asarray(pair.label, np.float64), pair.both
@@ -99,22 +109,40 @@ def compare(pair: Pair, *, bands: tuple[float, ...], draws: int = DRAWS, seed: i
         "alerts": [{"band": band, **three(f"alerts {band:g}")} for band in bands],
         "disagreement": _disagreement(both, bands),
         "subgroups": _subgroups(pair, y, cells, three),
-        "decision": decide(found["auroc:gain"]),
+        "decision": decide(found["auroc:gain"], events=int(y.sum()), without=int((1 - y).sum()), names=names),
     }
 
 
-def decide(gain: Estimate) -> dict[str, Any]:
-    """What the gain in AUROC says, and whether it is enough to promote for performance."""
-    if gain.value is None or gain.low is None or gain.high is None:
-        sentence = "The gain cannot be judged: too few events among the patients that neither model has learned from."
+def decide(gain: Estimate, *, events: int, without: int, names: tuple[str, str] = NAMES) -> dict[str, Any]:
+    """What the gain in AUROC says, and whether it is enough to promote for performance. With fewer rows with an `event`
+    or `without` one than `SMALLEST_CELL`, nothing: so few draw an interval that looks narrower than it is."""
+    one, two = names
+    if min(events, without) < SMALLEST_CELL or gain.value is None or gain.low is None or gain.high is None:
+        sentence = (
+            f"Whether {two} is better than {one} cannot be judged: of {events + without:,} patient-days that neither has "
+            f"learned from, {events:,} have an event; at least {SMALLEST_CELL} with and {SMALLEST_CELL} without one are needed."
+        )
         return {"verdict": "not judged", "promote": False, "required": REQUIRED_GAIN, "sentence": sentence}
     verdict, _, words = next(row for row in VERDICTS if row[1](gain.value, gain.low, gain.high))
     return {
         "verdict": verdict,
         "promote": verdict == "better",
         "required": REQUIRED_GAIN,
-        "sentence": f"The second model is {words.format(required=REQUIRED_GAIN)}.",
+        "sentence": f"{two} against {one}: {words.format(required=REQUIRED_GAIN)}.",
     }
+
+
+def in_words(body: Mapping[str, Any]) -> str:
+    """The decision with the figures it rests on, for where no table stands beside it."""
+    auroc = body["figures"]["auroc"]
+    gain = auroc["gain"]
+    sentence = str(body["decision"]["sentence"])
+    if body["decision"]["verdict"] == "not judged":
+        return sentence
+    return (
+        f"{sentence} AUROC {auroc['two']['value']:.3f} against {auroc['one']['value']:.3f}, difference {gain['value']:+.3f}, "
+        f"95 % interval {gain['low']:+.3f} to {gain['high']:+.3f}."
+    )
 
 
 def _cells(labels: NDArray[np.str_], y: Float) -> dict[str, NDArray[np.bool_]]:

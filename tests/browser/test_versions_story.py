@@ -38,7 +38,7 @@ def versions(portal: str, settings: Any, tmp_path: Path, monkeypatch: pytest.Mon
         "simulated": True,
         "data_version": "d" * 64,
         "labels_known_by": 1_772_400_000,
-        "left_out": {"patients one of them learned from": 1204},
+        "left_out": {"patient-days of patients that one of them learned from": 1204},
         "models": {side: {"name": str(version)} for side, version in zip(("one", "two"), made, strict=True)},
     }
     path = place_of("DEMO", *(str(version) for version in made))

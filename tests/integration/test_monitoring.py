@@ -29,6 +29,7 @@ from apps.pipelines import tasks
 from apps.pipelines.models import JobRun
 from apps.predictions import serving as loaded
 from apps.predictions.models import Prediction
+from apps.registry import comparisons
 from ml.features import NAMES, canonical, from_bytes, vector_bytes
 from ml.labels import REASONS, as_of_times
 from ml.profile import StudyProfile
@@ -341,7 +342,7 @@ def test_a_version_of_before_samples_were_kept_is_not_called_free_of_drift() -> 
 def test_the_hours_of_the_day_are_not_taken_for_drift(started: list[str]) -> None:
     """Each patient's vectors rise by two standard deviations from noon to evening; looked at in the evening, the newest
     of all would have moved, the sample drawn over all hours has not."""
-    of = watched.trial()
+    of = watched.trial(patients=120)
     evening = NOW.replace(hour=23, minute=30)
     column = NAMES.index("heart_rate_mean_6h")
     with connection.cursor() as cursor:
@@ -461,13 +462,31 @@ def test_a_candidate_is_compared_with_what_serves_on_patients_neither_learned_fr
     outcome = steps.compare_with_serving({"version_id": str(candidate.pk)}, lambda *_: None)
     found = ModelComparison.objects.get()
     assert (found.candidate, found.serving) == (candidate, served)
-    assert found.body["held_out"]["patients"] == 20, "50 to 59 are of the candidate's test part, and trained the other"
-    assert "was not trained on" in found.body["held_out"]["rule"]
-    assert outcome["comparison_outcome"] == found.outcome != "too few events"
-    assert found.body["difference"]["low"] <= found.body["difference"]["value"] <= found.body["difference"]["high"]
+    assert found.body["patients"] == 20, "50 to 59 are of the candidate's test part, and trained the other"
+    assert outcome["comparison_outcome"] == found.outcome != "not judged"
+    gain = found.body["figures"]["auroc"]["gain"]
+    assert gain["low"] <= gain["value"] <= gain["high"]
+    assert comparisons.kept(served, candidate) == found.body, "the page that compares two versions shows the same"
     assert AuditEvent.objects.filter(action="monitoring.models_compared", object_id=str(found.pk)).exists()
     served.refresh_from_db()
     assert served.state == "production", "a comparison promotes nobody"
+
+
+def test_nothing_is_compared_on_a_split_that_was_altered_or_is_not_there(tmp_path: Path) -> None:
+    made = people.trial("T", simulated=True)
+    fill_lake(tmp_path / "lake")
+    served = serving.release(made, seed=1)
+    watched.keep(served, {"train": range(30), "validation": range(30, 60), "test": range(60, 80)})
+    candidate = watched.candidate(made, seed=2)
+    outcome = steps.compare_with_serving({"version_id": str(candidate.pk)}, lambda *_: None)
+    assert "does not say which patients it was trained on" in outcome["comparison"]
+    watched.keep(candidate, {"train": range(40), "validation": range(40, 50), "test": range(50, 80)})
+    path = f"{candidate.bundle_path}/split.json"
+    the_lake().put(path, the_lake().get(path).replace(b"T/001", b"T/079"))
+    outcome = steps.compare_with_serving({"version_id": str(candidate.pk)}, lambda *_: None)
+    assert "is not what was kept when the model was trained" in outcome["comparison"]
+    assert outcome["comparison_outcome"] == "not compared"
+    assert ModelComparison.objects.count() == 0
 
 
 def test_events_of_other_trials_do_not_matter() -> None:

@@ -141,7 +141,7 @@ def compared(tmp_path: Path, settings: Any) -> dict[str, Any]:
         "simulated": True,
         "data_version": "d" * 64,
         "labels_known_by": 1_772_400_000,
-        "left_out": {"patients one of them learned from": 12},
+        "left_out": {"patient-days of patients that one of them learned from": 12},
         "models": {side: {"name": f"m v{n}", "bundle_digest": digests[side]} for n, side in enumerate(digests, 1)},
     }
     yield body

@@ -31,7 +31,7 @@ from apps.pipelines.models import JobRun
 from apps.predictions import serving as loaded
 from clinical_portal.env import BASE_DIR
 from clinical_portal.servers import ports
-from ml.evaluation import compare
+from ml.comparison import Pair, compare
 from tests.support import people, watched
 
 pytestmark = pytest.mark.usefixtures("pg", "valkey")
@@ -122,13 +122,15 @@ def test_what_a_retraining_ended_in(trial: Any) -> None:
     import numpy as np
 
     label = np.array([1, 0] * 50)
-    found = compare(label, np.arange(100), np.linspace(0, 1, 100), np.linspace(1, 0, 100), draws=50)
-    made = services.record_comparison(
-        by=people.SYSTEM, candidate=candidate, serving=serving, found=found, rows={"patients": 100}, run=run
-    )
+    body = compare(Pair(np.arange(100), label, np.linspace(1, 0, 100), np.linspace(0, 1, 100)), bands=(0.5,), draws=50)
+    body |= {"data_version": "d" * 64, "labels_known_by": 1}
+    made = services.record_comparison(by=people.SYSTEM, candidate=candidate, serving=serving, body=body, run=run)
     told = ask(secret, f"{PATH}/{run.pk}", method="GET").json()["comparison"]
-    assert (told["outcome"], told["sentence"], told["serving"]) == (made.outcome, found.sentence, str(serving))
-    assert told["difference"]["value"] == pytest.approx(found.difference.value)
+    assert (told["outcome"], told["sentence"], told["serving"]) == (made.outcome, made.sentence, str(serving))
+    auroc = body["figures"]["auroc"]
+    assert told["difference"] == auroc["gain"]
+    assert (told["auroc_candidate"], told["auroc_serving"]) == (auroc["two"], auroc["one"])
+    assert (told["rows"], told["patients"], told["events"], told["data_version"]) == (100, 100, 50, "d" * 64)
     assert told["simulated"] is False
     assert ModelComparison.objects.count() == 1
 

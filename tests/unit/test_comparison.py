@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from ml.comparison import Pair, compare
-from ml.comparison.__main__ import learned_from, main
+from ml.comparison import Pair, compare, in_words
+from ml.comparison.__main__ import main
 from ml.comparison.compare import VERDICTS, decide
+from ml.comparison.versions import learned_from
 from ml.evaluation.bootstrap import Estimate
 from ml.lake import Lake
 from ml.profile import StudyProfile
@@ -53,7 +54,7 @@ def test_the_figures_are_the_textbook_ones_and_the_gain_is_paired() -> None:
         "verdict": "better",
         "promote": True,
         "required": 0.02,
-        "sentence": "The second model is better by the 0.02 that a promotion asks for, and not by chance.",
+        "sentence": "Model 2 against Model 1: better by the 0.02 that a promotion asks for, and not by chance.",
     }
     table = np.array(body["disagreement"]["table"])
     assert table.sum() == N
@@ -68,7 +69,10 @@ def test_the_figures_are_the_textbook_ones_and_the_gain_is_paired() -> None:
 def test_a_model_against_itself_is_alike_and_the_other_way_round_is_worse() -> None:
     one, two = told(1.5), told(0.2)
     same = compare(pair(one, one), bands=BANDS, draws=100)
-    assert (same["figures"]["auroc"]["gain"]["value"], same["disagreement"]["other_level"]) == (0.0, 0.0)
+    assert {figure: tuple(row["gain"].values()) for figure, row in same["figures"].items()} == dict.fromkeys(
+        ("auroc", "auprc", "ece", "brier"), (0.0, 0.0, 0.0, 0)
+    ), "the same patients are drawn for both, so nothing differs in any draw"
+    assert same["disagreement"]["other_level"] == 0.0
     assert same["decision"]["verdict"] == "alike"
     worse = compare(pair(two, one), bands=BANDS, draws=100)
     assert (worse["decision"]["verdict"], worse["decision"]["promote"]) == ("worse", False)
@@ -85,14 +89,54 @@ def test_a_model_against_itself_is_alike_and_the_other_way_round_is_worse() -> N
     ],
 )
 def test_each_verdict(gain: tuple[float, float, float], verdict: str) -> None:
-    assert decide(Estimate(*gain))["verdict"] == verdict
+    assert decide(Estimate(*gain), events=10, without=10)["verdict"] == verdict
     assert {row[0] for row in VERDICTS} >= {verdict}
 
 
 def test_what_cannot_be_judged_is_not_called_alike() -> None:
-    assert decide(Estimate(None))["verdict"] == "not judged"
+    assert decide(Estimate(None), events=50, without=50)["verdict"] == "not judged"
     with pytest.raises(ValueError, match="No row"):
         compare(Pair(np.zeros(0, int), np.zeros(0, int), np.zeros(0), np.zeros(0)), bands=BANDS)
+
+
+@pytest.mark.parametrize(("events", "judged"), [(9, False), (10, True), (190, True), (191, False)])
+def test_fewer_than_ten_events_or_ten_rows_without_one_decide_nothing(events: int, judged: bool) -> None:
+    """A handful of events draws an interval, and even a narrow one; it is not the interval of anything."""
+    label = (np.arange(200) < events).astype(int)
+    risk = np.where(label == 1, 0.8, 0.2)
+    body = compare(Pair(np.arange(200), label, 1 - risk, risk), bands=BANDS, draws=50, names=("v1", "v2"))
+    assert (body["decision"]["verdict"] != "not judged") == judged
+    if judged:
+        assert in_words(body) == (
+            "v2 against v1: better by the 0.02 that a promotion asks for, and not by chance. AUROC 1.000 against 0.000, "
+            "difference +1.000, 95 % interval +1.000 to +1.000."
+        )
+    else:
+        assert in_words(body) == body["decision"]["sentence"]
+        assert f"of 200 patient-days that neither has learned from, {events} have an event" in in_words(body)
+
+
+def test_the_same_seed_gives_the_same_interval_whatever_the_order_of_rows() -> None:
+    one, two = told(1.5), told(0.2)
+    turned = np.random.default_rng(5).permutation(N)
+    first = compare(Pair(np.arange(N) // 20, LABEL, one, two), bands=BANDS, draws=60)
+    again = compare(Pair((np.arange(N) // 20)[turned], LABEL[turned], one[turned], two[turned]), bands=BANDS, draws=60)
+    for end in ("low", "high"):
+        assert first["figures"]["auroc"]["gain"][end] == pytest.approx(
+            again["figures"]["auroc"]["gain"][end], abs=1e-12
+        )
+    other = compare(Pair(np.arange(N) // 20, LABEL, one, two), bands=BANDS, draws=60, seed=1)
+    assert other["figures"]["auroc"]["gain"]["low"] != first["figures"]["auroc"]["gain"]["low"]
+
+
+def test_draws_without_an_event_are_skipped_and_counted_and_too_many_of_them_give_no_interval() -> None:
+    """All events lie with three of 40 patients: some draws hold none of the three, and AUROC cannot be had from those."""
+    patient = np.repeat(np.arange(40), 5)
+    label = (patient < 3).astype(int)
+    risk = np.random.default_rng(1).random(len(label))
+    gain = compare(Pair(patient, label, risk, risk[::-1]), bands=BANDS, draws=400)["figures"]["auroc"]["gain"]
+    assert gain["skipped"] == pytest.approx(400 * (1 - 3 / 40) ** 40, abs=15)
+    assert gain["low"] < gain["value"] < gain["high"]
 
 
 def test_the_door_scores_patients_that_neither_has_learned_from(
@@ -113,7 +157,7 @@ def test_the_door_scores_patients_that_neither_has_learned_from(
     seen = learned_from(lake, paths[0]) | learned_from(lake, paths[1])
     assert len(learned_from(lake, paths[0])) < len(seen), "another seed holds out others"
     assert 0 < body["rows"] == outcome["held_out_rows"]
-    assert body["left_out"]["patients one of them learned from"] > 0
+    assert sum(body["left_out"].values()) > 0
     lake.delete(f"{paths[0]}/split.json")
     with pytest.raises(DataError, match="does not say which patients"):
         learned_from(lake, paths[0])

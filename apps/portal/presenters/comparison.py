@@ -41,7 +41,7 @@ def page(body: Mapping[str, Any], viewer: Viewer) -> ComparisonPage:
     columns = [Column(one, True), Column(two, True), Column("Difference", True), Column("95 % interval", True)]
     known = datetime.fromtimestamp(body["labels_known_by"], UTC)
     apart = body["disagreement"]
-    left_out = sum(body["left_out"].values())
+    left_out = "; ".join(f"{count:,} {what}" for what, count in body["left_out"].items())
     data = "simulated data" if body["simulated"] else "real patients' data"
     return ComparisonPage(
         decision=body["decision"]["sentence"],
@@ -49,7 +49,7 @@ def page(body: Mapping[str, Any], viewer: Viewer) -> ComparisonPage:
         lead=(
             f"Both scored the same {words.plural(body['rows'], 'patient-day')} of "
             f"{words.plural(body['patients'], 'patient')} that neither has learned from ({data}), with "
-            f"{words.plural(body['events'], 'event')}. {left_out:,} patient-days of other patients are left out."
+            f"{words.plural(body['events'], 'event')}. Left out: {left_out}."
         ),
         figures=Table(
             "Figures of both versions",

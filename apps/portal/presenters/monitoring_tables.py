@@ -166,7 +166,7 @@ def comparisons(rows: Sequence[ModelComparison], viewer: Viewer) -> Table:
             Cell(str(one.candidate.version), True),
             Cell(str(one.serving.version), True),
             Cell(one.outcome),
-            Cell(one.sentence.replace("-", words.MINUS) if "difference -" in one.sentence else one.sentence),
+            Cell(one.sentence.replace(" -", f" {words.MINUS}")),
         ]
         for one in rows
     ]

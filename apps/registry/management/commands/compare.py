@@ -12,6 +12,9 @@ from apps.core.lake import lake
 from apps.pipelines.doors import run_job
 from apps.registry import comparisons, doors, selectors
 
+FIGURES = (("auroc", "AUROC"), ("auprc", "Average precision"), ("brier", "Brier score"), ("ece", "Calibration error"))
+"""What is printed of a comparison, in this order."""
+
 
 class Command(BaseCommand):
     help = "Compares two versions of a trial's model; the comparison is kept and shown in the portal, too."
@@ -42,18 +45,19 @@ class Command(BaseCommand):
 def told(body: dict[str, Any]) -> list[str]:
     """The comparison in lines for a terminal."""
     names = {side: body["models"][side]["name"] for side in ("one", "two")}
+    wide = max(12, *(len(name) for name in names.values()))
     data = " (simulated data)" if body["simulated"] else ""
     lines = [
         "",
         f"{body['rows']:,} rows of {body['patients']:,} patients that neither has learned from, {body['events']:,} events{data}",
-        f"{'':<24}{names['one']:>22}{names['two']:>22}   difference (95 % interval)",
+        f"{'':<24}{names['one']:>{wide}}  {names['two']:>{wide}}   difference (95 % interval)",
     ]
-    figures = [(name.upper() if name != "brier" else "Brier", body["figures"][name]) for name in body["figures"]]
+    figures = [(title, body["figures"][name]) for name, title in FIGURES]
     figures += [(f"alerts at {row['band']:g}", row) for row in body["alerts"]]
     for group, rows in body["subgroups"].items():
         figures += [(f"AUROC {group} {row['group']}", row) for row in rows if not row["suppressed"]]
     lines += [
-        f"{title[:23]:<24}{_number(row['one']):>22}{_number(row['two']):>22}   {_gain(row['gain'])}"
+        f"{title[:23]:<24}{_number(row['one']):>{wide}}  {_number(row['two']):>{wide}}   {_gain(row['gain'])}"
         for title, row in figures
     ]
     apart = body["disagreement"]
