@@ -148,9 +148,25 @@ def manage(settings: str, source: dict[str, str], *arguments: str) -> subprocess
     )
 
 
-def test_django_finds_production_fit_to_deploy() -> None:
-    done = manage("production", FIT, "check", "--deploy", "--fail-level", "WARNING")
+@pytest.mark.parametrize(("settings", "silenced"), [("production", 0), ("api", 5)])
+def test_django_finds_production_fit_to_deploy_and_no_page_is_let_off(settings: str, silenced: int) -> None:
+    done = manage(settings, FIT, "check", "--deploy", "--fail-level", "WARNING")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert f"no issues ({silenced} silenced)" in done.stdout + done.stderr
+
+
+def test_production_takes_its_secrets_from_the_environment_and_its_cookies_bear_their_names() -> None:
+    ask = (
+        "from django.conf import settings as s; print([s.SECRET_KEY, s.DATABASES['default']['PASSWORD'], s.REDIS_URL, "
+        "s.SESSION_COOKIE_NAME, s.CSRF_COOKIE_NAME, s.SESSION_COOKIE_SECURE, s.CSRF_COOKIE_SECURE, s.PROXY_COUNT, "
+        "s.DEMO_ALLOWED, s.DEBUG])"
+    )
+    done = manage("production", {**FIT, "PROXY_COUNT": "2"}, "shell", "--no-imports", "-c", ask)
+    assert done.returncode == 0, done.stderr
+    password = FIT["DATABASE_URL"].partition("clinical:")[2].partition("@")[0]
+    cookies = ["__Host-session", "__Host-csrf", True, True]
+    wanted = [FIT["SECRET_KEY"], password, FIT["REDIS_URL"], *cookies, 2, False, False]
+    assert done.stdout.strip().splitlines()[-1] == str(wanted)
 
 
 def test_a_production_process_does_not_start_without_its_settings() -> None:
