@@ -35,12 +35,12 @@ COPY tools tools
 COPY --from=frontend /src/node_modules node_modules
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 VAR_DIR=/srv/var \
     PYTHONPATH=/srv/clinical PYSPARK_PYTHON=/opt/venv/bin/python SPARK_LOCAL_DIRS=/srv/var/work MPLCONFIGDIR=/tmp/matplotlib
-# Static files are gathered while the image is built, under settings that need no secret of production.
-RUN python tools/vendor_static.py \
+# Static files are gathered while the image is built, as production reads them, under settings that need no secret of it.
+RUN export VAR_DIR=/tmp/build \
+    && python tools/vendor_static.py \
     && rm -rf node_modules \
-    && DEPLOYMENT=local python manage.py collectstatic --noinput --verbosity 0 \
-    && rm -f /srv/var/secret_key \
-    && chown -R clinical:clinical /srv/var
+    && DJANGO_SETTINGS_MODULE=clinical_portal.settings.image python manage.py collectstatic --noinput --verbosity 0 \
+    && rm -rf /tmp/build
 USER 10001:10001
 ENV DEPLOYMENT=production DJANGO_SETTINGS_MODULE=clinical_portal.settings.production
 EXPOSE 8000 8001
@@ -50,7 +50,7 @@ CMD ["python", "-m", "clinical_portal.web"]
 FROM portal AS airflow
 USER root
 RUN python -m venv /opt/airflow \
-    && /opt/airflow/bin/pip install --no-cache-dir apache-airflow==3.3.2 apache-airflow-providers-standard \
+    && /opt/airflow/bin/pip install --no-cache-dir apache-airflow==3.3.2 apache-airflow-providers-standard psycopg2-binary \
     && install -d -o clinical -g clinical /srv/airflow
 COPY deploy/airflow/dags /srv/airflow/dags
 ENV AIRFLOW_HOME=/srv/airflow

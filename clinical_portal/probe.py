@@ -1,4 +1,4 @@
-"""``python -m clinical_portal.probe web|api``: whether a process of this machine serves; a container's health check."""
+"""``python -m clinical_portal.probe web|api|metrics``: whether a process here serves; a container's health check."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ import urllib.request
 
 from clinical_portal.env import env
 
-PORTS = {"web": "WEB_PORT", "api": "API_PORT"}
+#: Of each kind of process, the setting of its port and what is asked of it. Consumers, workers and beat show metrics alone.
+ASKED = {"web": ("WEB_PORT", "/health"), "api": ("API_PORT", "/health"), "metrics": ("METRICS_PORT", "/metrics")}
 SECONDS = 5
 
 
 def main(arguments: list[str]) -> int:
-    """0 where ``/health`` answers 200; else 1, with the answer on standard error."""
-    if len(arguments) != 1 or arguments[0] not in PORTS:
-        print(f"say which process: {' or '.join(PORTS)}", file=sys.stderr)
+    """0 where it answers 200; else 1, with the answer on standard error."""
+    if len(arguments) != 1 or arguments[0] not in ASKED:
+        print(f"say which process: {' or '.join(ASKED)}", file=sys.stderr)
         return 2
+    port, address = ASKED[arguments[0]]
     request = urllib.request.Request(
-        f"http://127.0.0.1:{env.integer(PORTS[arguments[0]])}/health",
+        f"http://127.0.0.1:{env.integer(port)}{address}",
         headers={"Host": env.words("ALLOWED_HOSTS")[0], "X-Forwarded-Proto": "https"},
     )
     try:

@@ -48,6 +48,7 @@ def values(host: str, trial: str, certificate: str, key: str, webhook_file: str)
         "TLS_CERTIFICATE": certificate,
         "TLS_KEY": key,
         "ALERT_WEBHOOK_FILE": webhook_file,
+        "SPARK_WORKER_CPUS": str(min(8, os.cpu_count() or 1)),  # Docker refuses a limit above what the machine has
     }
 
 

@@ -174,7 +174,6 @@ TIME_ZONE = "UTC"
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = env.var_dir / "static"
 WHITENOISE_ALLOW_ALL_ORIGINS = False  # no other site builds on our files
 
 LOGGING_CONFIG = "logging.config.dictConfig"
@@ -202,6 +201,7 @@ CELERY_TASK_IGNORE_RESULT = True  # outcomes are rows (JobRun), not results in a
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CONCURRENCY = env.integer("WORKER_CONCURRENCY")
 CELERY_TASK_TIME_LIMIT = 3 * 3600
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 4 * 3600}  # above the time limit: no job is handed out twice

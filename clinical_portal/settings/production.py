@@ -7,12 +7,9 @@ from clinical_portal.env import env
 env.refuse_unfit()
 
 from clinical_portal.settings.base import *  # noqa: E402, F403
+from clinical_portal.settings.gathered import *  # noqa: E402, F403
 from clinical_portal.settings.secure import *  # noqa: E402, F403
 
 if env.flag("TLS_PROXY"):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 PROXY_COUNT = env.integer("PROXY_COUNT")
-STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
-}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -169,6 +171,62 @@ def test_containers_of_ours_can_do_little() -> None:
             assert re.findall(r"^USER (\S+)", stage, re.MULTILINE)[-1] == "10001:10001"
 
 
+@pytest.mark.parametrize("name", sorted(ours()))
+def test_what_we_write_can_be_written(name: str) -> None:
+    """The root is read-only: VAR_DIR, where every process of ours writes, must be a volume or memory."""
+    (var_dir,) = re.findall(r"VAR_DIR=(\S+) \\", (ROOT / "Dockerfile").read_text())[:1]
+    mounted = [mount.split(":")[0] for mount in ours()[name].get("tmpfs", [])]
+    mounted += [fill(volume, {}).split(":")[1] for volume in ours()[name].get("volumes", [])]
+    assert var_dir in mounted
+    assert len(mounted) == len(set(mounted)), "two mounts at one place"
+    folder = (ours()[name].get("environment") or {}).get("PROMETHEUS_MULTIPROC_DIR")
+    assert not folder or folder in mounted, "counts of an earlier start would be added"
+
+
+def test_every_server_of_ours_is_asked_whether_it_lives() -> None:
+    from clinical_portal.probe import ASKED
+
+    for process in table(Environment({})):
+        if process.name in ours():
+            one = ours()[process.name]
+            *_, module, kind = one["healthcheck"]["test"]
+            assert module == "clinical_portal.probe"
+            setting, _ = ASKED[kind]
+            assert kind == process.name or int(one["environment"][setting]), process.name
+
+
+def test_a_worker_has_the_processes_that_the_setting_says() -> None:
+    """Whatever starts it: without this Celery takes as many as the machine has processors."""
+    from clinical_portal.celery import app
+
+    assert app.conf.worker_concurrency == Environment({}).integer("WORKER_CONCURRENCY")
+
+
+def test_who_runs_spark_jobs_comes_with_spark() -> None:
+    """A worker takes the portal's runs: in its profiles there is a cluster for them."""
+    for name in ("spark-master", "spark-worker"):
+        assert set(services()[name]["profiles"]) >= set(services()["worker"]["profiles"])
+    limit = services()["spark-worker"]["deploy"]["resources"]["limits"]["cpus"]
+    written = compose_env.values("h", "t", "c", "k", "w")
+    assert 0 < float(fill(limit, written)) <= (os.cpu_count() or 1), "Docker starts no container beyond the machine's"
+
+
+def test_airflow_finds_a_driver_for_its_database() -> None:
+    scheme = services()["airflow"]["environment"]["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].partition("://")[0]
+    driver = scheme.partition("+")[2]
+    installs = re.findall(r"/opt/airflow/bin/pip install (.+)", (ROOT / "Dockerfile").read_text())
+    assert driver in installs[0]
+
+
+def test_nobody_who_writes_the_lake_deletes_what_the_auditors_signed() -> None:
+    policy = json.loads((ROOT / "deploy/minio/lake-writer.json").read_text())
+    denied = [one for one in policy["Statement"] if one["Effect"] == "Deny"]
+    assert any(
+        "s3:DeleteObject" in one["Action"] and "arn:aws:s3:::clinical-mlops/audit/*" in one["Resource"]
+        for one in denied
+    )
+
+
 def test_only_the_front_door_is_open_to_the_network() -> None:
     for name, one in services().items():
         for port in one.get("ports", []):
@@ -178,7 +236,7 @@ def test_only_the_front_door_is_open_to_the_network() -> None:
 def test_every_mounted_or_copied_path_exists() -> None:
     for name, one in services().items():
         for volume in one.get("volumes", []):
-            source = volume.split(":")[0]
+            source = fill(volume, {}).split(":")[0]
             if source.startswith("./"):
                 assert (ROOT / source).exists(), f"{name}: {source}"
             elif not source.startswith("/"):
@@ -228,6 +286,9 @@ def test_the_front_door_leads_to_real_addresses() -> None:
     text = (ROOT / "deploy/nginx/nginx.conf").read_text()
     for address in re.findall(r"location = (\S+)", text):
         assert resolve(address)
+    doors = dict(re.findall(r"location = (\S+) \{ proxy_pass http://(\w+)", text))
+    for route in ("/predict", "/retrain", "/health"):
+        assert doors.get(route) == "api", f"{route} is the API's"
     assert resolve("/api/v1/predict")
     assert resolve("/imports/new/")
     assert "proxy_set_header X-Forwarded-For $remote_addr" in text, "a client could choose its own address"
