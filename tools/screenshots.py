@@ -1,4 +1,4 @@
-"""``python -m tools.screenshots``: draws the README's pictures anew, of the test ward, into ``docs/images``."""
+"""``python -m tools.screenshots``: draws the pictures of the README and of the user guide anew, of the test ward, into ``docs/images``."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Screenshots:
-    """A pytest plugin that tells ``tests/browser/test_pictures.py`` where to put its pictures."""
+    """A pytest plugin that tells the tests that draw where to put their pictures."""
 
     folder: Path
 
 
 def main() -> int:
-    """Run the one test that draws; its status is ours."""
+    """Run the tests that draw; their status is ours."""
     import pytest  # a tool of developers: the program itself runs without
 
     folder = ROOT / "docs" / "images"
     folder.mkdir(parents=True, exist_ok=True)
-    test = str(ROOT / "tests" / "browser" / "test_pictures.py")
+    tests = [str(ROOT / "tests" / "browser" / name) for name in ("test_pictures.py", "test_guide_pictures.py")]
 
     class Named:
-        """Registers the plugin by the name under which the test looks for it."""
+        """Registers the plugin by the name under which the tests look for it."""
 
         def pytest_configure(self, config: pytest.Config) -> None:
             config.pluginmanager.register(Screenshots(folder), "screenshots")
 
-    return int(pytest.main(["-q", "-p", "no:cacheprovider", test], plugins=[Named()]))
+    return int(pytest.main(["-q", "-p", "no:cacheprovider", *tests], plugins=[Named()]))
 
 
 if __name__ == "__main__":

@@ -38,13 +38,15 @@ class TrialChoice:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The top bar of a signed-in person; ``trial_id`` empty outside a trial."""
+    """The top bar of a signed-in person; ``trial_id`` empty outside a trial. ``help_url`` leads to this page's part of the help."""
 
     groups: list[Group]
     trials: list[TrialChoice]
     trial_id: str
     trial_name: str
     blinded: bool
+    simulated: bool
+    help_url: str
     person: str
     role_words: str
     staff: bool
@@ -64,7 +66,7 @@ SECTIONS = (
 )
 
 
-def frame(user: User, trial: Trial | None, *, section: str = "", blinded: bool = False) -> Frame:
+def frame(user: User, trial: Trial | None, *, section: str = "", topic: str = "", blinded: bool = False) -> Frame:
     """The frame for this person here: three queries, whatever the number of trials."""
     grants = permissions.grants(user, None, any_trial=True)
     everywhere = any(grant.trial_id is None for grant in grants)
@@ -94,6 +96,8 @@ def frame(user: User, trial: Trial | None, *, section: str = "", blinded: bool =
         trial_id=trial.pk if trial else "",
         trial_name=trial.pk if trial else "Choose a trial",
         blinded=blinded,
+        simulated=trial is not None and trial.simulated,
+        help_url=reverse("portal:help") + (f"#{topic}" if topic else ""),
         person=str(user),
         role_words=f"{labels or 'No role yet'}{where}",
         staff=user.is_staff,

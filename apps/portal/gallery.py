@@ -240,7 +240,7 @@ def examples() -> dict[str, Any]:
                 False,
                 "Second signature",
                 "awaited",
-                text="A model approver signs in the administration, with their password.",
+                text="A model approver signs, with their password.",
             ),
         ],
         "runs": [

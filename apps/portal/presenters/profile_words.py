@@ -62,14 +62,13 @@ def _date(value: Any) -> str:
 
 
 def gate_words(gate: Gate) -> str:
-    """``AUROC …: test_auroc >= 0.8, blocking``."""
-    return (
-        f"{gate.sentence}: {gate.measure} {gate.operator} {gate.threshold:g}{'' if gate.blocking else ', not blocking'}"
-    )
+    """``AUROC …: test_auroc ≥ 0.8, informs only``."""
+    sign = {">=": "≥", "<=": "≤"}.get(gate.operator, gate.operator)
+    return f"{gate.sentence}: {gate.measure} {sign} {gate.threshold:g}{'' if gate.blocking else ', informs only'}"
 
 
 def _gates(value: Any) -> str:
-    return "; ".join(gate_words(gate) for gate in value) or "none: no model may serve openly"
+    return "\n".join(gate_words(gate) for gate in value) or "none: no model may serve openly"
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,7 @@ class Password(PortalView):
     """Choose one's own password. Every other session of the person ends with it; this one goes on."""
 
     action = SIGNED_IN
+    help_topic = "access"
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return self._form(PasswordForm())

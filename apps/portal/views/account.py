@@ -21,6 +21,7 @@ class Account(PortalView):
     """The page. Times in UTC: it belongs to no trial."""
 
     action = SIGNED_IN
+    help_topic = "access"
 
     def get(self, request: HttpRequest) -> HttpResponse:
         user, where = cast("User", request.user), zone("UTC")

@@ -46,6 +46,7 @@ class AuditView(PortalView):
 
     action = "view_audit"
     section = "portal:audit"
+    help_topic = "audit"
 
     @property
     def everywhere(self) -> bool:
@@ -300,6 +301,7 @@ class RecordTrail(PortalView):
     """Everything done to one record: as a pop-up on any page, as a page of its own where there is no script."""
 
     action = "view_record_audit"
+    help_topic = "audit"
 
     def get(self, request: HttpRequest, trial: str, object_type: str, object_id: str) -> HttpResponse:
         viewer = self.viewer

@@ -27,13 +27,15 @@ class PortalView(View):
     """A page or a part of one.
 
     ``action`` is a row of ``accounts.permissions`` (asked for the trial in the address), PUBLIC or SIGNED_IN. A class
-    without one cannot even be imported, so nothing is open by being forgotten. Pages are never stored by a cache.
+    without one cannot even be imported, so nothing is open by being forgotten. ``help_topic`` is the part of the help page
+    that speaks of it. Pages are never stored by a cache.
     """
 
     # Only what a form needs; any other method is 405 before anybody is asked who they are (apps.accounts.methods).
     http_method_names = ["get", "head", "post"]
     action: ClassVar[str] = ""
     section: ClassVar[str] = ""
+    help_topic: ClassVar[str] = ""
     viewer: Viewer
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -84,10 +86,12 @@ class PortalView(View):
         if viewer is not None:
             context = {
                 "viewer": viewer,
-                "frame": frame(viewer.user, viewer.trial, section=self.section, blinded=viewer.blinded),
+                "frame": frame(
+                    viewer.user, viewer.trial, section=self.section, topic=self.help_topic, blinded=viewer.blinded
+                ),
             } | context
         elif self.request.user.is_authenticated:
-            context = {"frame": frame(self.request.user, None)} | context
+            context = {"frame": frame(self.request.user, None, topic=self.help_topic)} | context
         return render(self.request, template, context, status=status)
 
     def part(self, template: str, context: dict[str, Any]) -> HttpResponse:

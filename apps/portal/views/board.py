@@ -44,6 +44,7 @@ class Board(PortalView):
 
     action = "view_board"
     section = "portal:board"
+    help_topic = "board"
 
     def get(self, request: HttpRequest, trial: str) -> HttpResponse:
         viewer = self.viewer

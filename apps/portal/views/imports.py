@@ -39,6 +39,7 @@ class ImportRoom(PortalView):
 
     action = "view_imports"
     section = "portal:imports"
+    help_topic = "imports"
     outside: ClassVar[bool] = False
 
     @property

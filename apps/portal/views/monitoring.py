@@ -36,6 +36,7 @@ class MonitoringView(PortalView):
 
     action = "view_monitoring"
     section = "portal:monitoring"
+    help_topic = "monitoring"
 
 
 class Monitoring(MonitoringView):

@@ -29,6 +29,7 @@ class PatientView(PortalView):
 
     action = "view_patient"
     section = "portal:board"
+    help_topic = "patient"
 
     def patient(self, patient_id: str) -> Patient:
         """The patient. Raises NotFound, OutOfSight for one of another site."""

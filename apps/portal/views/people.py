@@ -44,6 +44,7 @@ class PeopleView(StudyView):
 
     action = "view_people"
     section = "portal:people"
+    help_topic = "people"
     tab = "people"
 
     def seen(self) -> QuerySet[User]:

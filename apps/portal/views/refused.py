@@ -41,6 +41,7 @@ class RefusedView(PortalView):
 
     action = "view_data_quality"
     section = "portal:refused"
+    help_topic = "refused"
 
     def _admit(self, request: HttpRequest, trial_id: str) -> None:
         super()._admit(request, trial_id)

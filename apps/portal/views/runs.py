@@ -29,6 +29,7 @@ class RunsView(PortalView):
 
     action = "view_jobs"
     section = "portal:runs"
+    help_topic = "runs"
 
     def runs(self) -> Any:
         """Runs of this trial and those of the platform as a whole."""

@@ -42,6 +42,7 @@ class StudyView(PortalView):
 
     action = "view_study"
     section = "portal:study"
+    help_topic = "study"
     tab = ""
 
     def may(self, action: str) -> bool:
@@ -118,6 +119,7 @@ class NewTrial(PortalView):
     """A new trial with its first profile, both or neither."""
 
     action = "manage_trials"
+    help_topic = "study"
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return self.page("portal/new_trial.html", {"form": NewTrialForm(), "starts": STARTS.values()})

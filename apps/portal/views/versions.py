@@ -27,6 +27,7 @@ class VersionView(PortalView):
 
     action = "view_models"
     section = "portal:model"
+    help_topic = "model"
 
     def version(self, number: int) -> ModelVersion:
         """A version of this trial. Raises NotFound."""
