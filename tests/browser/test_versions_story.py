@@ -33,7 +33,8 @@ def versions(portal: str, settings: Any, tmp_path: Path, monkeypatch: pytest.Mon
     trial = people.trial("DEMO")
     approvers = people.person("first", "model_approver"), people.person("second", "model_approver")
     made = [release(people.model(trial), *approvers) for _ in range(2)]
-    body = compare(pair(told(1.5), told(0.2)), bands=BANDS, draws=100) | {
+    names = (str(made[0]), str(made[1]))
+    body = compare(pair(told(1.5), told(0.2)), bands=BANDS, draws=100, names=names) | {
         "trial_id": "DEMO",
         "simulated": True,
         "data_version": "d" * 64,
@@ -55,7 +56,7 @@ def test_an_approver_compares_two_versions_and_rolls_back(portal: str, versions:
     page.get_by_label("First").select_option("1")
     page.get_by_label("Second, the challenger").select_option("2")
     page.get_by_role("button", name="Show").click()
-    page.get_by_role("heading", name="The second model is better").wait_for()
+    page.get_by_role("heading", name=f"{versions[1]} against {versions[0]}: better by the 0.02").wait_for()
     assert page.get_by_role("table").count() == 4
     accessible(page, night=True)
     shot(page, "compare-night")
