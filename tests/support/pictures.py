@@ -42,7 +42,7 @@ PICTURES: tuple[Picture, ...] = (
     Picture("refused", "ward", "refused/", "meg", ("Dead letters", "Unknown version of the contract", "By reason")),
     Picture("letter", "ward", "refused/{letter}/", "meg", ("Why it was refused", "What would mend it", "As it came")),
     Picture("quarantine", "ward", "quarantine/", "meg", ("Impossible value", "Clean these days again", "By rule")),
-    Picture("compare", "ward", "model/compare/?one=3&two=4", "second", ("better by the 0.02 that a promotion asks for", "Where they disagree")),
+    Picture("compare", "ward", "model/compare/?one=3&two=4", "second", ("better by the 0.02", "Where they disagree")),
     Picture("signatures", "ward", "model/4/", "second",
             ("Model 4 waits for the second signature", "First Approver", "Sign for the release")),
     Picture("sign", "ward", "/admin/registry/modelversion/{version}/sign/", "second",
