@@ -208,11 +208,24 @@ def test_a_person_loses_pages_admin_and_sockets(
     ):
         end(user, session, house)
         since = time.monotonic()
-        assert (status(session, board), status(session, admin)) == (page, desk), "from the next request on"
+        # the sockets first: a refused request would end the session's row, and the sockets with it
         for opened in (trial, patient):
             seconds, got = closed_in(opened, since)
             assert got == code
             assert seconds < DEADLINE, f"closed after {seconds:.2f} s"
+    assert (status(session, board), status(session, admin)) == (page, desk)
+
+
+@pytest.mark.parametrize("end", [deactivate, reset_password, change_password, sign_out, end_role])
+def test_a_person_loses_pages_with_the_next_request(
+    house: House, end: Callable[[User, requests.Session, House], None]
+) -> None:
+    user = people.person("eve", "administrator", at=house.trial, is_staff=True)
+    session = sign_in(house, "eve")
+    addresses = [house.portal + path for path in ("/trials/DEMO/", "/admin/", "/trials/DEMO/patients/S1-1/now/")]
+    assert [status(session, one) for one in addresses] == [200, 200, 200]
+    end(user, session, house)
+    assert not {status(session, one) for one in addresses} & {200}
 
 
 def test_a_socket_about_a_patient_closes_with_the_role_at_that_site(house: House) -> None:

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from datetime import UTC, datetime
 from typing import Any
 
@@ -86,7 +87,7 @@ def ask(world: doors.World, route: Route, method: str, visitor: Visitor, path: s
     client = world.client(visitor)
     if method != "POST" or "POST" not in route.methods:  # nothing else may leave a trace
         return client.generic(method, path, b"", "application/octet-stream", secure=True)
-    cookies = client.cookies.copy()
+    cookies = copy(client.cookies)
     point = transaction.savepoint()
     try:
         body, kind = doors.body(route, world.here)
