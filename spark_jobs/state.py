@@ -18,7 +18,14 @@ from spark_jobs.settings import Settings
 from spark_jobs.tables import code_digest, read_json, read_table, write_json
 from spark_jobs.transforms.cleaning import KEYS
 
-_SOURCES = ("ml.cleaning", "ml.contracts", "ml.facts", "ml.lake.parquet", "spark_jobs.transforms.cleaning", "spark_jobs.tables")
+_SOURCES = (
+    "ml.cleaning",
+    "ml.contracts",
+    "ml.facts",
+    "ml.lake.parquet",
+    "spark_jobs.transforms.cleaning",
+    "spark_jobs.tables",
+)
 
 
 @dataclass

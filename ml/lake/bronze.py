@@ -216,7 +216,9 @@ def write_batch(
     token: str = "",
 ) -> Claimed:
     """Prepare and claim in one go."""
-    return claim_batch(lake, prepare_batch(lake, chain, start, lines, dead, writer=writer, created=created, token=token))
+    return claim_batch(
+        lake, prepare_batch(lake, chain, start, lines, dead, writer=writer, created=created, token=token)
+    )
 
 
 @dataclass(frozen=True, slots=True)
