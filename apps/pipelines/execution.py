@@ -21,13 +21,15 @@ FLUSH_SECONDS = 0.5
 
 
 class RunProgress:
-    """Progress of a JobRun, written at most twice a second."""
+    """Progress of a JobRun, written at most twice a second. It never goes back: Spark learns of a step's later stages only
+    when the earlier are done, and what was half is then a third."""
 
     def __init__(self, run: JobRun, echo: Any = None) -> None:
         self._run, self._lines, self._told, self._echo = run, list[str](), 0.0, echo
-        self._sentence = ""
+        self._sentence, self._percent = "", 0
 
     def step(self, sentence: str, percent: int) -> None:
+        self._percent = percent = max(self._percent, percent)
         first = sentence.partition(":")[0] != self._sentence.partition(":")[0]
         if first or time.monotonic() - self._told >= FLUSH_SECONDS:
             services.tell(run=self._run, sentence=sentence, percent=percent)

@@ -218,6 +218,7 @@ def _kept(lake: Lake, trial: str, study: Study, before: dict[str, Any]) -> list[
 def _publish(lake: Lake, trial: str, study: Study, silver: Silver, written: list[dict[str, Any]]) -> dict[str, Any]:
     """Take days away that the trial no longer has, then write its manifest."""
     own = [(one["path"], one["trials"][trial]) for one in written if trial in one["trials"]]
+    computed = len(own)
     before = read_json(lake, manifest_path(trial)) or {"days": {}}
     own = sorted([*own, *_kept(lake, trial, study, before)], key=lambda one: one[0])
     for path in sorted(before["days"].keys() - {path for path, _ in own}):
@@ -246,4 +247,5 @@ def _publish(lake: Lake, trial: str, study: Study, silver: Silver, written: list
     version = write_json(lake, manifest_path(trial), manifest)
     created = {"data_version": version, "creation_timestamp": datetime.now(UTC).isoformat(timespec="seconds")}
     write_json(lake, f"features/created-{trial}.json", created)
-    return {"rows": rows, "days": len(own), "data_version": version, "manifest": manifest_path(trial)}
+    outcome = {"rows": rows, "days": len(own), "computed_days": computed}
+    return {**outcome, "data_version": version, "manifest": manifest_path(trial)}

@@ -50,12 +50,13 @@ def test_a_period_is_made_again_and_the_rest_stays(spark: SparkSession, tmp_path
     # one day is lost: asked for alone, it comes back, and version and bytes are those of the whole run
     lake.delete(second)
     period = replace(settings, first_day=SECOND, last_day=SECOND)
-    assert features.run(period)["days"] == len(days)
+    made = features.run(period)
+    assert (made["computed_days"], made["days"]) == (1, len(days))
     assert store(lake) == whole
     labels.run(settings)
 
     # a period that nothing lies in changes nothing
-    features.run(replace(settings, first_day=date(2030, 1, 1)))
+    assert features.run(replace(settings, first_day=date(2030, 1, 1)))["computed_days"] == 0
     assert store(lake) == whole
 
     # a day outside the period that is not what its manifest says is not covered up

@@ -34,6 +34,9 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(effects, "announce", lambda **_: None)
 
 
+FEATURES = {"rows": 7, "days": 2, "computed_days": 1, "data_version": "d" * 64}
+
+
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     """What would have been run, instead of Spark and training."""
@@ -42,7 +45,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     def run_steps(job: Any, context: dict[str, Any], progress: Any) -> dict[str, Any]:
         seen.append((job.name, dict(context)))
         progress.step("It is done", 50)
-        return context | {"version": "m v1", "state": "staging", "test_auroc": 0.8123, "rows": 7, "days": 2}
+        return context | {"version": "m v1", "state": "staging", "test_auroc": 0.8123, **FEATURES}
 
     monkeypatch.setattr(execution, "run_steps", run_steps)
     monkeypatch.setattr(doors, "worker_listens", lambda: False)
@@ -75,7 +78,8 @@ def test_training_takes_its_values_from_the_terminal_or_a_file(steps: list[Any],
 
 def test_a_backfill_names_its_days(steps: list[Any]) -> None:
     people.trial("DEMO")
-    assert "7 rows of 2 days" in say("backfill", "DEMO", "--from", "2026-03-01", "--to", "2026-03-04")
+    said = say("backfill", "DEMO", "--from", "2026-03-01", "--to", "2026-03-04")
+    assert "1 of 2 days computed again, 7 rows in all, data version" in said
     name, context = steps[-1]
     assert (name, context["from"], context["to"]) == ("backfill", "2026-03-01", "2026-03-04")
     with pytest.raises(CommandError, match="--to"):

@@ -88,6 +88,19 @@ def test_a_program_that_fails_is_quoted(programme: str) -> None:
         )
 
 
+def test_progress_never_goes_back_though_a_program_learns_that_more_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "FLUSH_SECONDS", 0.0)
+    said: list[str] = []
+    run = services.request(by=BY, job="clean", arguments={})
+    services.begin(by=BY, run=run)
+    progress = execution.RunProgress(run, said.append)
+    for percent in (0, 41, 13, 55):
+        progress.step("Features: computing", percent)
+    assert said == [f"{percent:3d} %  Features: computing" for percent in (0, 41, 41, 55)]
+    run.refresh_from_db()
+    assert run.progress == 55
+
+
 def test_a_run_goes_from_waiting_to_success_with_its_trail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(jobs.JOBS, "add", Job("add", "Add", "", (ADD,), needs_trial=False))
     run = services.request(by=BY, job="add", arguments={"number": 41})

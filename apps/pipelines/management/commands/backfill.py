@@ -22,7 +22,12 @@ class Command(BaseCommand):
     def handle(self, *_: Any, **options: Any) -> None:
         chosen = {"from": options["first"], "to": options["last"]}
         run = run_job(self.stdout.write, "backfill", trial=options["trial"], arguments=chosen, here=options["here"])
+        computed = run.outcome["computed_days"]
+        if not computed:
+            self.stdout.write(
+                f"Nobody was followed between {options['first']} and {options['last']}: nothing was computed."
+            )
         self.stdout.write(
-            f"{run.outcome.get('rows', 0):,} rows of {run.outcome.get('days', 0)} days, "
-            f"data version {str(run.outcome.get('data_version', ''))[:12]}"
+            f"{computed} of {run.outcome['days']} days computed again, {run.outcome['rows']:,} rows in all, "
+            f"data version {run.outcome['data_version'][:12]}"
         )
