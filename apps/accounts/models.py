@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.contrib.auth import hashers
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -62,6 +63,13 @@ class User(AbstractUser):
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:  # noqa: ARG002
         raise Conflict("A person is deactivated, never deleted: their signatures stay theirs.", code="user_kept")
+
+    def check_password(self, raw_password: str) -> bool:
+        """Whether it is theirs. Its hash is not renewed in passing: that would change the account without a record of it."""
+        return hashers.check_password(raw_password, self.password)
+
+    async def acheck_password(self, raw_password: str) -> bool:
+        return await hashers.acheck_password(raw_password, self.password)
 
     def get_full_name(self) -> str:
         return self.printed_name

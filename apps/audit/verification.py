@@ -28,12 +28,46 @@ LATE = timedelta(minutes=5)
 """An event that is older than this and not sealed is a problem."""
 MOST = 100
 CHUNK = 2_000
-#: Type of object, and the columns of its row that must hold what its newest after-image says.
-IMAGES: dict[str, tuple[str, ...]] = {
-    "accounts.User": ("username", "printed_name", "email", "is_active"),
-    "accounts.RoleGrant": ("role",),
-    "patients.Site": ("name", "timezone"),
-    "registry.ModelVersion": ("state",),
+SHOWN = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the trail says of the rows of a model.
+
+    ``columns`` must hold what the newest after-image with their names says. ``whole``: the one column that an after-image is.
+    ``of``, ``key``: the events are about another type, and this name in their images says which row. ``known``: a row that no
+    event tells of is a problem (sites and trials come to be by events of a study too, which are in bronze).
+    """
+
+    columns: tuple[str, ...] = ()
+    whole: str = ""
+    of: str = ""
+    key: str = ""
+    known: bool = True
+
+
+#: By model: its rows against the trail. Predictions are not here: each is computed again from bronze by a replay.
+IMAGES: dict[str, Told] = {
+    "accounts.User": Told(
+        ("username", "printed_name", "email", "is_active", "identity_verified_at", "identity_verified_by")
+    ),
+    "accounts.RoleGrant": Told(("role", "trial", "site", "ends_at", "revoked_at")),
+    "accounts.TrainingRecord": Told(("course", "completed_on", "expires_on", "evidence", "void")),
+    "accounts.ApiKey": Told(("name", "prefix", "scopes", "sites", "expires_at", "revoked_at")),
+    "patients.Trial": Told(("name", "simulated"), known=False),
+    "patients.StudyProfileVersion": Told(whole="body"),
+    "patients.Site": Told(("name", "timezone", "closed_at"), known=False),
+    "patients.Arm": Told(("code", "name", "withdrawn_at")),
+    "registry.ModelVersion": Told(
+        (
+            *("state", "name", "version", "run_id", "metrics", "gates", "gates_passed", "digests", "data_version"),
+            *("git_commit", "bundle_path", "release_plan"),
+        )
+    ),
+    "registry.Approval": Told(
+        ("printed_name", "meaning", "as_silent", "signed_hash", "signed_at"), of="registry.ModelVersion", key="approval"
+    ),
 }
 Report = Callable[[str, int, int], None]
 Image = dict[str, tuple[Any, Any]]
@@ -182,30 +216,56 @@ def _waiting(verdict: Verdict) -> None:
 
 def _rows(verdict: Verdict) -> None:
     """Each row against the newest after-image of each of its columns."""
-    for object_type, columns in IMAGES.items():
-        told = AuditEvent.objects.filter(object_type=object_type, after__isnull=False).order_by("id")
+    for model, told in IMAGES.items():
         images: dict[str, Image] = {}
-        for event in told.only("id", "object_id", "after").iterator(chunk_size=CHUNK):
-            _learn(images.setdefault(event.object_id, {}), event, columns)
-        for row in registry.get_model(object_type)._default_manager.iterator(chunk_size=CHUNK):
+        for event in AuditEvent.objects.filter(object_type=told.of or model).order_by("id").iterator(chunk_size=CHUNK):
+            if (row_id := _row_of(event, told)) is not None:
+                _learn(images.setdefault(row_id, {}), event, told)
+        for row in registry.get_model(model)._default_manager.iterator(chunk_size=CHUNK):
             verdict.rows += 1
-            if not _differs(row, images.get(str(row.pk), {})):
+            image = images.get(str(row.pk))
+            if image is not None and not _differs(row, image):
                 continue
-            fresh: Image = {}  # changed while we read? then its newest event says so
-            for event in of_object(object_type, row.pk):
-                _learn(fresh, event, columns)
+            fresh: Image | None = None  # written or changed while we read? then its newest event says so
+            for event in _events_of(row, model, told):
+                fresh = {} if fresh is None else fresh
+                _learn(fresh, event, told)
+            if fresh is None:
+                if told.known:
+                    verdict.problem(f"{model} {row.pk}: the trail tells of no such row.")
+                continue
             row.refresh_from_db()
             for name, now, value, event_id in _differs(row, fresh):
                 verdict.problem(
-                    f"{object_type} {row.pk}: {name} is {now!r}, but the trail's last word (event {event_id}) is {value!r}."
+                    f"{model} {row.pk}: {name} is {_short(now)}, but the trail's last word (event {event_id}) is {_short(value)}."
                 )
 
 
-def _learn(image: Image, event: AuditEvent, columns: tuple[str, ...]) -> None:
-    if isinstance(event.after, dict):
-        image.update({name: (event.after[name], event.pk) for name in columns if name in event.after})
+def _row_of(event: AuditEvent, told: Told) -> str | None:
+    """The row that an event tells of; None where it tells of none of this model."""
+    if not told.key:
+        return event.object_id
+    return event.after.get(told.key) if isinstance(event.after, dict) else None
+
+
+def _events_of(row: Model, model: str, told: Told) -> list[AuditEvent]:
+    if not told.key:
+        return of_object(model, row.pk)
+    return list(AuditEvent.objects.filter(object_type=told.of, **{f"after__{told.key}": str(row.pk)}).order_by("id"))
+
+
+def _learn(image: Image, event: AuditEvent, told: Told) -> None:
+    if isinstance(event.after, dict) and told.whole:
+        image[told.whole] = (event.after, event.pk)
+    elif isinstance(event.after, dict):
+        image.update({name: (event.after[name], event.pk) for name in told.columns if name in event.after})
 
 
 def _differs(row: Model, image: Image) -> list[tuple[str, Any, Any, Any]]:
-    now = {name: canonical.normalise(getattr(row, name)) for name in image}
+    now = {name: canonical.normalise(getattr(row, row._meta.get_field(name).attname)) for name in image}  # type: ignore[union-attr]
     return [(name, now[name], value, event_id) for name, (value, event_id) in image.items() if now[name] != value]
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}… ({len(text):,} characters)"

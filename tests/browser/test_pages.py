@@ -92,7 +92,7 @@ def test_sign_in(portal: str, ward: clinic.Ward, page: Any) -> None:
 
 def test_one_changes_ones_own_password(portal: str, ward: clinic.Ward, page: Any) -> None:
     """Given a person with a password from the administrator, they choose their own before anything else."""
-    User.objects.filter(username="cora").update(must_change_password=True)
+    people.alter(User.objects.get(username="cora"), must_change_password=True)
     page.goto(f"{portal}/sign-in/")
     page.get_by_label("Name").fill("cora")
     page.get_by_label("Password").fill(people.PASSWORD)

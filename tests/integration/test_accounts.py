@@ -156,7 +156,7 @@ def test_without_a_role_or_out_of_service_nobody_may_do_anything(trial: Trial) -
 
     nobody = people.person("nobody")
     former = people.person("former", *ROLES)
-    User.objects.filter(pk=former.pk).update(is_active=False)
+    people.alter(former, is_active=False)
     former.refresh_from_db()
     ended = people.person("ended", "administrator")
     services.revoke_role(by=SYSTEM, grant=RoleGrant.objects.get(user=ended), reason="Done.")

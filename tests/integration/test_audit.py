@@ -167,6 +167,15 @@ def write_key() -> None:
     )
 
 
+def change_account() -> None:
+    User.objects.update(is_active=False)
+
+
+def change_password_hash() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE accounts_user SET password = 'another'")
+
+
 def write_model() -> None:
     ModelVersion.objects.create(
         name="m", version=1, trial_id="DEMO", gates_passed=False, data_version="", bundle_path="", registered_by="x"
@@ -208,6 +217,8 @@ REGULATED = [
     ("ingestion_deadletter", write_dead_letter, "ingestion.dead_letters_kept", "ingestion.DeadLetter"),
     ("accounts_rolegrant", write_grant, "accounts.role_granted", "accounts.RoleGrant"),
     ("accounts_apikey", write_key, "accounts.key_issued", "accounts.ApiKey"),
+    ("accounts_user", change_account, "accounts.user_changed", "accounts.User"),
+    ("accounts_user", change_password_hash, "accounts.user_changed", "accounts.User"),
     ("registry_modelversion", write_model, "registry.model_registered", "registry.ModelVersion"),
     ("registry_modelversion", change_model, "registry.model_registered", "registry.ModelVersion"),
     ("registry_modeltransition", write_transition, "registry.model_registered", "registry.ModelVersion"),

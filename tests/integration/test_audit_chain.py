@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps as registry
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
-from apps.accounts.models import User
+from apps.accounts.courses import REQUIRED
+from apps.accounts.models import RoleGrant, User
 from apps.audit import checkpoints, sequencer, services, signer, tasks, tree, verification
 from apps.audit.actors import Actor
 from apps.audit.models import AuditCheckpoint, AuditEvent, AuditNode, AuditSequence
@@ -22,6 +24,7 @@ from apps.audit.standing import standing
 from apps.core import clock
 from apps.core.ids import earliest
 from apps.core.lake import lake as the_lake
+from ml.profile import StudyProfile
 from tests.support import people
 from tests.support.audit_export import fresh_lake, note, unpacked, verdict
 
@@ -356,6 +359,74 @@ def test_a_row_changed_behind_the_trails_back_is_found() -> None:
     assert f"accounts.User {ana.pk}: printed_name is 'Eva'" in found[0]
     assert "state is 'production'" in found[1]
     assert User.objects.get().printed_name == "Eva"
+
+
+def a_house() -> None:
+    """A row of each model that verification compares, made by the services."""
+    from apps.accounts import keys, training
+    from apps.accounts import services as accounts
+    from apps.patients import services as patients
+    from apps.registry import services as versions
+
+    made = patients.create_study(by=BY, name="Study", profile=StudyProfile(trial_id="DEMO", version=1), reason="first")
+    names = {"username": "ana", "printed_name": "Ana", "password": people.PASSWORD, "identity_verified": True}
+    ana = accounts.create_user(by=BY, **names)
+    User.objects.update(must_change_password=False)
+    for course in REQUIRED["model_approver"]:
+        day = clock.now().date() - timedelta(days=3)
+        training.record_training(by=BY, user=ana, course=course, completed_on=day, evidence="file 1")
+    accounts.grant_role(by=BY, user=ana, role="model_approver", trial=made)
+    patients.create_arm(by=BY, trial=made, code="A", name="Active")
+    patients.create_site(by=BY, trial=made, site_id="S1", name="North")
+    until = clock.now() + timedelta(days=30)
+    keys.issue_key(by=BY, owner=ana, name="device", trial=made, scopes=["predict"], expires_at=until)
+    version = people.model(made)
+    versions.sign(by=User.objects.get(), password=people.PASSWORD, version=version)
+
+
+#: Model, and what its owner changes behind the trail's back.
+CHANGED = {
+    "accounts.User": "email = 'eva@example.org'",
+    "accounts.RoleGrant": "role = 'administrator'",
+    "accounts.TrainingRecord": "expires_on = '2099-01-01'",
+    "accounts.ApiKey": "expires_at = '2099-01-01T00:00:00Z'",
+    "patients.Trial": "name = 'Another'",
+    "patients.StudyProfileVersion": 'body = body || \'{"blinded": false, "minimum_auroc": 0.5}\'',
+    "patients.Site": "timezone = 'Europe/Rome'",
+    "patients.Arm": "name = 'Placebo'",
+    "registry.ModelVersion": "metrics = '{}'",
+    "registry.Approval": "printed_name = 'Eva'",
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("model", verification.IMAGES)
+def test_each_kind_of_row_is_held_against_the_trail(model: str) -> None:
+    a_house()
+    checkpoints.seal()
+    assert verification.verify(by=BY).problems == []
+    table = registry.get_model(model)._meta.db_table
+    assert registry.get_model(model)._default_manager.count()
+    with superuser() as cursor:
+        cursor.execute(f"UPDATE {table} SET {CHANGED[model]}")
+    found = verification.verify(by=BY).problems
+    column = CHANGED[model].partition(" ")[0]
+    assert found
+    assert all(one.startswith(f"{model} ") and f": {column} is " in one for one in found), found
+
+
+@pytest.mark.django_db
+def test_a_row_that_nobody_made_is_found() -> None:
+    """An account put into the table, with a role of its own: the trail tells of neither."""
+    a_house()
+    checkpoints.seal()
+    with superuser() as cursor:
+        ghost = people.person("ghost")
+        RoleGrant.objects.create(user=ghost, role="auditor", granted_by="nobody")
+        cursor.execute("SELECT 1")
+    found = verification.verify(by=BY).problems
+    assert sorted(one.partition(" ")[0] for one in found) == ["accounts.RoleGrant", "accounts.User"]
+    assert all(one.endswith("the trail tells of no such row.") for one in found)
 
 
 @pytest.mark.django_db

@@ -175,7 +175,7 @@ def test_who_trained_or_registered_does_not_sign(trial: Trial, first: User) -> N
     ],
 )
 def test_who_cannot_sign_at_all(trial: Trial, first: User, change: dict[str, Any], words: str) -> None:
-    User.objects.filter(pk=first.pk).update(**change)
+    people.alter(first, **change)
     with pytest.raises(Forbidden, match=words):
         services.sign(by=User.objects.get(pk=first.pk), password=people.PASSWORD, version=people.model(trial))
 
@@ -192,7 +192,7 @@ def test_a_signature_binds_exactly_what_was_shown(trial: Trial, first: User) -> 
     assert body["release_plan"] == {"kind": "immediate"}
     assert body["metrics"]["figures"]["auroc"]["value"] == "0.86"
     assert signed_text(version, as_silent=True) != shown
-    User.objects.filter(pk=first.pk).update(printed_name="Married Name")
+    people.alter(first, printed_name="Married Name")
     assert Approval.objects.get(pk=approval.pk).printed_name == "First Approver"
 
 
