@@ -22,7 +22,8 @@ _ARM = np.array([feature.blinding == "arm" for feature in FEATURES])
 
 def canonical(matrix: NDArray[np.floating]) -> Vectors:
     """float32[..., 120] of a kernel's matrix: each value rounded once to float32, every NaN the same, no negative zero."""
-    vectors = np.asarray(matrix, np.float32) + np.float32(0.0)
+    with np.errstate(invalid="ignore"):  # a signalling NaN, as damage may leave one, is a NaN like any other
+        vectors = np.asarray(matrix, np.float32) + np.float32(0.0)
     vectors[np.isnan(vectors)] = CANONICAL_NAN
     return vectors
 

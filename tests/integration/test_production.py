@@ -92,9 +92,10 @@ def production(
             "REDIS_URL": cache.replace("redis://", f"redis://:{values['VALKEY_PASSWORD']}@"),
             "KAFKA_BOOTSTRAP_SERVERS": ",".join(kafka), "LAKE_URL": f"s3://{s3['bucket']}",
             "S3_ENDPOINT": s3["endpoint"], "IMPORT_ROOT": str(tmp_path), "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
-            "PROMETHEUS_MULTIPROC_DIR": "",
+            "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics"),
         }  # fmt: skip
-        (tmp_path / "var").mkdir()
+        for folder in ("var", "metrics"):
+            (tmp_path / folder).mkdir()
         for part in ("web", "api"):
             command = services()[part]["command"]
             program = (

@@ -139,3 +139,10 @@ def test_zero_and_negative_zero_are_different_bits():
     assert len(compare(np.zeros(120), -np.zeros(120))) == 120
     with pytest.raises(ValueError, match="Cannot compare"):
         compare(np.zeros(120), np.zeros((1, 120)))
+
+
+def test_a_damaged_nan_is_a_nan_like_any_other() -> None:
+    """One flipped bit makes a signalling NaN of a quiet one; reading it must not warn, nor change the other values."""
+    row = np.zeros(len(NAMES), "<f4")
+    row.view("<u4")[3] = 0x7FA00000
+    assert np.isnan(np.frombuffer(vector_bytes(row), "<f4")).nonzero()[0].tolist() == [3]
