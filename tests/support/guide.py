@@ -44,8 +44,8 @@ PEOPLE = {
     "sam": ("Sam Reviewer", "safety_reviewer", ""),
     "ana": ("Ana Auditor", "auditor", ""),
     "meg": ("Meg Engineer", "ml_engineer", ""),
-    "first": ("First Approver", "model_approver", ""),
-    "second": ("Second Approver", "model_approver", ""),
+    "approver-a": ("Approver A", "model_approver", ""),
+    "approver-b": ("Approver B", "model_approver", ""),
     "ada": ("Ada Ministrator", "administrator", ""),
 }
 #: topic, body, schema version
@@ -78,8 +78,9 @@ def ward(now: datetime, files: Path) -> clinic.Ward:
     """A trial DEMO of 24 patients with people, a second model version that one of two has signed and that is compared
     with the one that serves, refused messages, values set aside, an import, a check of the package that lies in the
     folder ``files``, and a sealed trail."""
+    _persons()
     made = clinic.ward(now, patients=24, days=5)
-    _people(made.trial)
+    _roles(made.trial)
     ada = User.objects.get(username="ada")
     patients.change_trial(by=ada, trial=made.trial, name="A simulated oncology ward")
     for code, name in (("0", "Placebo"), ("1", "Active 80 mg")):
@@ -99,7 +100,8 @@ def followed() -> Iterator[Trial]:
     with standing(StandingClock(NOW)) as stands:
         made, _ = seed_trial(by=people.SYSTEM)
         settle(made, history(swapped=False, of=test_lineage.SMALL), stands, test_lineage.SMALL)
-        _people(made)
+        _persons()
+        _roles(made)
         yield made
 
 
@@ -110,19 +112,24 @@ def watched_trial(now: datetime) -> Trial:
     for back in (timedelta(hours=6), timedelta(seconds=5)):
         with clock.fixed(now - back):
             steps.check({"trial": "DEMO"}, lambda *_: None)
-    _people(made.trial)
+    _persons()
+    _roles(made.trial)
     return made.trial
 
 
-def _people(trial: Trial) -> None:
+def _persons() -> None:
+    """Everybody, before a ward makes approvers of its own for the model that serves."""
+    for username, (name, role, _) in PEOPLE.items():
+        people.person(username, printed_name=name, is_staff=ROLES[role].staff)
+
+
+def _roles(trial: Trial) -> None:
     """Everybody in their role; the administrator's holds everywhere."""
     sites = {site.site_id: site for site in trial.sites.all()}
-    for username, (name, role, site) in PEOPLE.items():
-        user = User.objects.filter(username=username).first() or people.person(
-            username, printed_name=name, is_staff=ROLES[role].staff
-        )
+    for username, (_, role, site) in PEOPLE.items():
         if not site or site in sites:
-            people.grant(user, role, at=None if role == "administrator" else trial, site=sites.get(site))
+            at = None if role == "administrator" else trial
+            people.grant(User.objects.get(username=username), role, at=at, site=sites.get(site))
 
 
 def _next_version(of: clinic.Ward) -> None:
@@ -135,7 +142,7 @@ def _next_version(of: clinic.Ward) -> None:
     evaluation["comparisons"] = people.GOOD["comparisons"] | evaluation["comparisons"]
     made = people.model(of.trial, metrics=evaluation)
     assert made.state == "staging", made.gates
-    registry.sign(by=User.objects.get(username="first"), password=PASSWORD, version=made)
+    registry.sign(by=User.objects.get(username="approver-a"), password=PASSWORD, version=made)
     _compared(of.version, made, of.profile_version.body)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 #: Wide enough for two columns, small enough for a page of text.
-DESK = (1140, 720)
+DESK = (1140, 660)
 TABLET = (800, 900)
 MOST_BYTES = 150_000
 
@@ -42,11 +42,11 @@ PICTURES: tuple[Picture, ...] = (
     Picture("refused", "ward", "refused/", "meg", ("Dead letters", "Unknown version of the contract", "By reason")),
     Picture("letter", "ward", "refused/{letter}/", "meg", ("Why it was refused", "What would mend it", "As it came")),
     Picture("quarantine", "ward", "quarantine/", "meg", ("Impossible value", "Clean these days again", "By rule")),
-    Picture("compare", "ward", "model/compare/?one=3&two=4", "second", ("better by the 0.02", "Where they disagree")),
-    Picture("signatures", "ward", "model/4/", "second",
-            ("Model 4 waits for the second signature", "First Approver", "Sign for the release")),
-    Picture("sign", "ward", "/admin/registry/modelversion/{version}/sign/", "second",
-            ("Signed so far", "What your signature binds", "First Approver"), labelled=False),
+    Picture("compare", "ward", "model/compare/?one=3&two=4", "approver-b", ("better by the 0.02", "Where they disagree")),
+    Picture("signatures", "ward", "model/4/", "approver-b",
+            ("Model 4 waits for the second signature", "Approver A", "Sign for the release"), (1140, 710)),
+    Picture("sign", "ward", "/admin/registry/modelversion/{version}/sign/", "approver-b",
+            ("Signed so far", "What your signature binds", "Approver A"), labelled=False),
     Picture("audit", "ward", "audit/", "ana", ("Sealed and signed", "Verify now", "changed the trial")),
     Picture("history", "ward", "model/4/", "ana", ("who changed what", "moved to staging"), step="history"),
     Picture("study", "ward", "study/", "ada", ("What a study needs to begin", "Study treatments", "Sites")),
