@@ -273,6 +273,10 @@ class Environment:
         """A copy of the environment for a process that is to be started, with ``extra`` over it."""
         return {**self._source, **extra}
 
+    def path(self, folder: Path) -> str:
+        """Where commands are looked for, ``folder`` first."""
+        return os.pathsep.join(part for part in (str(folder), self._source.get("PATH", os.defpath)) if part)
+
     def shell(self) -> str:
         """The user's own shell."""
         return self._source.get("SHELL") or "/bin/sh"

@@ -6,7 +6,7 @@ import getpass
 
 from apps.accounts import names
 from apps.accounts.models import User
-from apps.core.errors import NotFound
+from apps.core.errors import Forbidden, NotFound
 from apps.registry import selectors
 from apps.registry.models import ModelVersion
 
@@ -30,5 +30,10 @@ def person(username: str) -> User:
 
 
 def password_of(user: User) -> str:
-    """Ask for the person's own password: a terminal is nobody's identity."""
-    return getpass.getpass(f"Password of {user.printed_name} ({user.username}): ")
+    """Ask for the person's own password: a terminal is nobody's identity. Raises Forbidden where nobody answers."""
+    try:
+        return getpass.getpass(f"Password of {user.printed_name} ({user.username}): ")
+    except EOFError as error:
+        raise Forbidden(
+            "Nobody entered a password, and nothing was decided.", cure="Start the command in a terminal."
+        ) from error

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from pathlib import Path
 
 from clinical_portal.env import env
 from clinical_portal.java import java_home
@@ -69,6 +70,7 @@ def _do(given: argparse.Namespace, stack: Stack) -> int:
         return 2
     try:
         extra = dict(stack.ensure(*names))
+        extra["PATH"] = env.path(Path(sys.executable).parent)  # `python manage.py …` is this checkout's python
         if home := java_home(env.text("JAVA_HOME"), stack.var_dir):
             extra["JAVA_HOME"] = str(home)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import re
 from io import StringIO
@@ -206,6 +207,24 @@ def test_the_button_asks_for_the_job(
     assert reader.post(address, {"a": "1", "b": "2"}).status_code == 403
     page = reader.get(reverse("portal:model_compare", args=["DEMO"])).content.decode()
     assert "These two are being compared now" in page or "can start it" in page
+
+
+def test_a_decision_without_a_terminal_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    people.model(people.trial("DEMO"))
+    people.person("first", "model_approver")
+
+    def nobody(_prompt: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr(getpass, "getpass", nobody)
+    for words in (("deploy", "DEMO", "1", "--silent"), ("rollback", "DEMO", "--reason", "try")):
+        with pytest.raises(CommandError, match="Nobody entered a password"):
+            say(*words, "--as", "first")
+
+
+def test_history_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="There is no file or folder"):
+        say("ingest", str(tmp_path / "nothing"))
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,9 @@ def test_exec_stops_what_it_started_and_nothing_else(folder: Path) -> None:
     assert done.returncode == 3, done.stderr
     assert done.stdout.startswith(up.stdout.strip().partition("REDIS_URL=")[2])
     assert Stack(folder).running() == kept
+    which = "import os, sys; print(os.path.dirname(sys.executable))"
+    ours = servers("exec", "--only", "valkey", "--", "python", "-c", which)
+    assert ours.stdout.strip() == str(Path(sys.executable).parent), "`python` within is the one that has the packages"
     assert servers("down").returncode == 0
     deadline = time.monotonic() + 5
     while alive(kept) and time.monotonic() < deadline:

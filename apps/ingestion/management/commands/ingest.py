@@ -35,6 +35,8 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         path: Path = options["path"]
+        if not path.exists():
+            raise CommandError(f"There is no file or folder {path}.")
         suffixes = {one.suffix.lower() for one in path.iterdir()} if path.is_dir() else {path.suffix.lower()}
         if SDTM in suffixes:
             call_command("import_sdtm", str(path), trial=options["trial"], stdout=self.stdout)
