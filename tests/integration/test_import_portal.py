@@ -17,6 +17,7 @@ from django.urls import reverse
 
 from apps.audit.models import AuditEvent
 from apps.core import clock
+from apps.core.errors import Forbidden
 from apps.ingestion.imports import places, report
 from apps.ingestion.models import ImportMapping, ImportRun
 from apps.patients import selectors as patients
@@ -230,6 +231,27 @@ def test_only_the_folder_for_imports_can_be_chosen(meg: Client, settings: Any, t
     assert meg.post(NEW, {"from": "root", "chosen": "good"}).status_code == 302
     settings.IMPORT_ROOT = ""
     assert "No folder for imports is set" in meg.get(NEW).content.decode()
+
+
+def test_a_folder_with_a_link_out_of_it_is_not_read(meg: Client, settings: Any, tmp_path: Path) -> None:
+    """Whoever may put files there must not have the portal read, and show refused rows of, a file they may not."""
+    root = tmp_path / "root"
+    write_package(root / "good")
+    write_package(tmp_path / "secret")
+    inside = next(path for path in (tmp_path / "secret").iterdir() if path.suffix == ".xpt")
+    (root / "good" / "linked.xpt").symlink_to(inside)
+    (root / "deep").mkdir()
+    (root / "deep" / "below").symlink_to(tmp_path / "secret")
+    settings.IMPORT_ROOT = str(root)
+    for name in ("good", "deep"):
+        answer = meg.post(NEW, {"from": "root", "chosen": name})
+        assert answer.status_code == 403, name
+        assert "link" in answer.content.decode()
+    with pytest.raises(Forbidden, match="link"):
+        places.allowed(root / "good")
+    (root / "good" / "linked.xpt").unlink()
+    (root / "good" / "again.xpt").symlink_to(next((root / "good").glob("*.xpt")))
+    assert meg.post(NEW, {"from": "root", "chosen": "good"}).status_code == 302, "a link within is no way out"
 
 
 def test_who_may_import_what(import_place: Lake) -> None:

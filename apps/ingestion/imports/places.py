@@ -43,8 +43,13 @@ def sent_folder() -> Path:
 def allowed(folder: Path | str) -> Path:
     """The place an operator names on the command line. Forbidden outside IMPORT_ROOT, where one is set."""
     place = Path(folder).resolve()
-    if settings.IMPORT_ROOT and not place.is_relative_to(Path(settings.IMPORT_ROOT).resolve()):
-        raise Forbidden(f"{place} lies outside the folder for imports.", cure=f"Put it under {settings.IMPORT_ROOT}.")
+    if settings.IMPORT_ROOT:
+        root = Path(settings.IMPORT_ROOT).resolve()
+        if not place.is_relative_to(root):
+            raise Forbidden(
+                f"{place} lies outside the folder for imports.", cure=f"Put it under {settings.IMPORT_ROOT}."
+            )
+        _holds_no_way_out(place, root)
     return place
 
 
@@ -60,7 +65,17 @@ def under_root(name: str) -> Path:
         there = False
     if not there or not place.is_relative_to(root):
         raise NotFound("There is no such folder under the folder for imports.", cure="Choose one from the list.")
+    _holds_no_way_out(place, root)
     return place
+
+
+def _holds_no_way_out(place: Path, root: Path) -> None:
+    """Forbidden where a link in a folder leads out of the folder for imports: who fills it must not read by us."""
+    for path in place.rglob("*") if place.is_dir() else ():
+        if path.is_symlink() and not path.resolve().is_relative_to(root):
+            raise Forbidden(
+                f"{path.relative_to(root)} is a link out of the folder for imports.", cure="Put the file itself there."
+            )
 
 
 def listing() -> list[Found]:
