@@ -45,7 +45,11 @@ class Pending:
 
 
 class Applier:
-    """One per live loop. ``profiles`` are re-read by ``refresh``."""
+    """One per live loop. ``profiles`` are re-read by ``refresh``, and when a version has been published since.
+
+    A trial's profile is there before its first event, and says which medicines are study doses: an event read under the
+    profiles of before would show a dose's name to those who are blinded.
+    """
 
     def __init__(self, *, lake: Lake, store: WindowStore, default_trial: str) -> None:
         self.lake = lake
@@ -56,15 +60,21 @@ class Applier:
         self.messages = 0
         self.rebuilding: set[str] = set()
         self.profiles: Mapping[str, StudyProfile] = {}
+        self.published = -1
         self.known: set[str] = set()
         self.waiting: set[str] = set()
         self.refresh()
 
     def refresh(self) -> None:
         """Read profiles, known patients and who is waited for anew."""
-        self.profiles = selectors.profiles()
+        self._read_profiles()
         self.known = set(Patient.objects.values_list("pk", flat=True))
         self.waiting = self.store.waiting_patients()
+
+    def _read_profiles(self) -> None:
+        published = selectors.profiles_published()  # before: a version that comes in between is read again
+        if published != self.published:
+            self.profiles, self.published = selectors.profiles(), published
 
     def profile(self, patient: str) -> StudyProfile:
         """The profile of a patient's trial; the plain one while the trial has none."""
@@ -75,6 +85,7 @@ class Applier:
 
     def apply(self, lines: Mapping[str, Sequence[BronzeLine]], epochs: Mapping[str, Mapping[str, int]]) -> None:
         """Clean, project and gather messages, topic by topic. ``epochs``: topic → topic id → epoch."""
+        self._read_profiles()
         for topic in ORDER:
             if lines.get(topic):
                 rows = clean(

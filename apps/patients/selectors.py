@@ -59,6 +59,11 @@ def profiles() -> Mapping[str, StudyProfile]:
     return {row.trial_id: StudyProfile.from_json(row.body) for row in newest}
 
 
+def profiles_published() -> int:
+    """How many profile versions there are. None is ever changed or deleted: another number means a new version."""
+    return StudyProfileVersion.objects.count()
+
+
 def patient(trial_id: str, patient_id: str) -> Patient:
     """A patient of a trial. Raises NotFound, in the same words whether or not the trial exists."""
     found = Patient.objects.select_related("site", "trial").filter(trial_id=trial_id, patient_id=patient_id).first()

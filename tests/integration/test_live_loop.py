@@ -18,7 +18,7 @@ from apps.ingestion.producer import EventProducer
 from apps.ingestion.rebuild import bring_up, rebuild
 from apps.ingestion.topics import TopicDirectory, ensure_topics
 from apps.ingestion.window import STAMP, WindowStore, window_store
-from apps.patients.models import Patient, Trial, VitalSigns
+from apps.patients.models import Medication, Patient, Trial, VitalSigns
 from apps.predictions import serving
 from apps.predictions.live import LiveLoop, heartbeat
 from apps.predictions.models import NotReplayable, Prediction
@@ -182,6 +182,23 @@ def test_without_a_model_windows_and_tables_still_fill(house: House) -> None:
     house.send("device", ("patient-vitals", vitals("P1") | {"timestamp": ago(0)}))
     run_until(house.loop(), lambda: VitalSigns.objects.exists() and "DEMO/P1" in house.store.due())
     assert not Prediction.objects.exists()
+
+
+def test_a_profile_counts_from_the_first_event_after_it(house: House) -> None:
+    """Given a loop that runs, a trial is made and its events follow at once, as an import does it: its doses are doses,
+    and their names are kept from those who are blinded."""
+    loop = house.loop()
+    loop.begin()
+    try:
+        loop.turn()
+        people.trial("DEMO", study_treatments=("trialdrug",))
+        house.send("sdtm-import", *history("P1")[:2])
+        end = time.monotonic() + 20
+        while not Medication.objects.exists() and time.monotonic() < end:
+            loop.turn()
+    finally:
+        loop.reader.close()
+    assert [row.study_dose for row in Medication.objects.all()] == [True]
 
 
 def test_a_lost_broker_is_noticed_and_named(house: House, trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
