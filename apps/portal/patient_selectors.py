@@ -93,7 +93,9 @@ def record(viewer: Viewer, patient: Patient, start: datetime, end: datetime) -> 
             )
             .select_related("model_version")
             .only("as_of", "probability", "level", "model_version__version", "model_version__name", "source")
-            .order_by("as_of", "id")[:MOST_ROWS]
+            # a finished trial is scored anew after each import: of one moment the newest score holds
+            .order_by("as_of", "-id")
+            .distinct("as_of")[:MOST_ROWS]
         ),
         vitals=list(
             VitalSigns.objects.filter(known, during, patient=patient)
