@@ -64,11 +64,11 @@ class User(AbstractUser):
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:  # noqa: ARG002
         raise Conflict("A person is deactivated, never deleted: their signatures stay theirs.", code="user_kept")
 
-    def check_password(self, raw_password: str) -> bool:
+    def check_password(self, raw_password: str | None) -> bool:
         """Whether it is theirs. Its hash is not renewed in passing: that would change the account without a record of it."""
         return hashers.check_password(raw_password, self.password)
 
-    async def acheck_password(self, raw_password: str) -> bool:
+    async def acheck_password(self, raw_password: str | None) -> bool:
         return await hashers.acheck_password(raw_password, self.password)
 
     def get_full_name(self) -> str:

@@ -243,7 +243,7 @@ def test_a_coordinator_sees_old_and_new_who_when_and_why_of_their_patients(trial
     assert "withdrawn" in whole
     page(cora, "/trials/DEMO/audit/of/patients.Patient/DEMO/P2/", 404 if page_hides(cora) else 403)
     page(cora, "/trials/DEMO/audit/of/patients.Patient/DEMO/P9/", 404)
-    page(cora, "/trials/DEMO/audit/of/pipelines.JobRun/run%201/", 404)
+    page(cora, "/trials/DEMO/audit/of/pipelines.JobRun/run%201/", 403)
     page(cora, f"/trials/DEMO/audit/of/accounts.User/{people.User.objects.get(username='cora').pk}/", 403)
 
 
