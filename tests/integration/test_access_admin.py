@@ -12,7 +12,7 @@ from clinical_portal.access.routes import routes
 from clinical_portal.access.visitors import VISITORS
 from tests.support import asked, doors
 
-#: Thousands of questions: a minute on an idle machine.
+#: Thousands of questions: half a minute of work, a minute on a busy machine.
 pytestmark = [pytest.mark.django_db, pytest.mark.timeout(900)]
 
 
