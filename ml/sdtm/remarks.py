@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from ml.sdtm.rows import SHOWN, Note
 from ml.sdtm.rules import NOTES, WITHOUT
 
-MOST_NAMED = 8
-"""What a sentence names one by one; the rest is counted."""
+MOST_NAMED, LONGEST_NAMED = 8, 160
+"""How much a sentence names one by one, in number and letters; the rest is counted."""
 NOT_SAID = frozenset({"domain_absent"})
 """Rules whose notes the reader of a report learns otherwise."""
 
@@ -27,9 +27,19 @@ def _sentence(domain: str, rule: str, notes: list[Note]) -> str:
     if rule == "column_absent":
         return _columns(domain, notes)
     said = [note.what for note in sorted(notes, key=lambda note: (-note.count, note.what)) if note.what]
-    named = "; ".join(said[:MOST_NAMED]) + (f"; and {len(said) - MOST_NAMED} more" if len(said) > MOST_NAMED else "")
+    named = _named(said)
     about = f" Concerned: {named.rstrip('.')}." if named else ""
     return f"{domain}{_which(rows, notes)} {NOTES[rule].why}{about} {NOTES[rule].cure}"
+
+
+def _named(said: list[str]) -> str:
+    """The first of what a sentence concerns, and how many more: what would mend it must still be read."""
+    first: list[str] = []
+    for what in said[:MOST_NAMED]:
+        if first and sum(map(len, [*first, what])) > LONGEST_NAMED:
+            break
+        first.append(what.rstrip("."))
+    return "; ".join(first) + (f"; and {len(said) - len(first)} more" if len(said) > len(first) else "")
 
 
 def _which(rows: int, notes: list[Note]) -> str:

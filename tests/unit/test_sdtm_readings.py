@@ -10,6 +10,7 @@ from ml.contracts.analytes import ANALYTE_BY_NAME, unit_rule
 from ml.sdtm import remarks
 from ml.sdtm.dates import SAID_UNKNOWN, NotADate
 from ml.sdtm.dates import read as read_date
+from ml.sdtm.rows import Note
 from ml.sdtm.rules import WANTED, WITHOUT
 from tests.support.random_trial import rows_of
 from tests.support.sdtm_checks import SMALL, noted, read, refused
@@ -94,6 +95,15 @@ def test_a_remark_names_rows_and_says_what_follows(tmp_path: Path) -> None:
     assert "AEDTC (an event counts as known on the day on which it began)" in column
     names = [f"LB:{row['USUBJID']}:{row['LBSEQ']:g}" for row in rows["lb"][:3]]
     assert any(one.startswith(f"LB (5 times, first in {', '.join(names)}) has a text for a date") for one in said), said
+
+
+def test_a_remark_ends_with_what_would_mend_it_however_much_it_concerns() -> None:
+    notes = [
+        Note("CM", "date_left_out", f"CMSTDTC: '2021-13-{day:02d}' is no date of the calendar.", 1) for day in range(40)
+    ]
+    (said,) = remarks(notes)
+    assert len(said) < 400
+    assert said.endswith("; and 37 more. Correct the date.")
 
 
 def test_every_column_that_is_read_has_a_consequence() -> None:

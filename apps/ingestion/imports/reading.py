@@ -29,9 +29,9 @@ ABSENT: dict[str, str] = {
     "LB": "No laboratory results (LB): scores rest on vital signs, medicines and history alone.",
     "CM": "No concomitant medicines (CM): interactions between medicines are not seen.",
     "EX": "No exposure (EX): study doses are not known, nor is the first of them.",
-    "DS": "No dispositions (DS): how each part ended is not known; everybody counts as followed up to their last contact.",
+    "DS": "No dispositions (DS): how each part ended is not known; follow-up ends with the part (RFPENDTC), else with the last contact.",
     "MH": "No medical history (MH): comorbidities count as none.",
-    "SV": "No subject visits (SV): a row without a date of its own cannot take its visit's.",
+    "SV": "No subject visits (SV): a row without a date is dated by what else was measured at its visit, if anything was.",
 }
 """Expected domain → what its absence means for what comes after."""
 

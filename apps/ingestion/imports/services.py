@@ -283,7 +283,7 @@ def _figures(run: ImportRun, package: Package, found: Difference, remarks: list[
     run.trial_name, run.title = package.trial_id, run.title or account.text(package.title, 200)
     run.new, run.corrected, run.retracted, run.unchanged = found.new, found.corrected, found.retracted, found.unchanged
     run.sent = len(found.messages) if run.kind == Kind.IMPORT else 0
-    run.remarks = [account.text(remark, 400) for remark in remarks]
+    run.remarks = [account.text(remark, 1_000) for remark in remarks]
 
 
 def _nameable(trial_name: str) -> None:
