@@ -194,7 +194,8 @@ def test_silence_is_called_late_and_a_lost_connection_is_named(portal: str, ward
     page.context.set_offline(True)
     page.locator("[data-live-word]", has_text="Connection lost").wait_for(timeout=3000)
     page.console_errors.clear()  # the browser notes each try
-    page.context.set_offline(False)
+    with page.expect_response("**/changes/**"):  # what happened meanwhile is asked for, while there still is a session
+        page.context.set_offline(False)
     page.locator("[data-live-word]", has_text="Live").wait_for(timeout=6000)
     Session.objects.all().delete()
     page.get_by_role("link", name="Sign in and go on").wait_for(timeout=5000)
@@ -286,7 +287,7 @@ def test_the_model_and_the_imports(portal: str, ward: clinic.Ward, page: Any) ->
     no_sideways_scrolling(page)
     page.goto(f"{portal}/trials/DEMO/imports/")
     page.get_by_role("link", name="pilot").click()
-    page.get_by_text("lab_without_a_number").first.wait_for()
+    page.get_by_role("cell", name="lab_without_a_number").first.wait_for()
     assert (
         page.get_by_text("89,304 rows carried by an event + 880 refused under a named rule = 90,184 read").count() == 1
     )
