@@ -218,7 +218,8 @@ def _rows(verdict: Verdict) -> None:
     """Each row against the newest after-image of each of its columns."""
     for model, told in IMAGES.items():
         images: dict[str, Image] = {}
-        for event in AuditEvent.objects.filter(object_type=told.of or model).order_by("id").iterator(chunk_size=CHUNK):
+        about = AuditEvent.objects.filter(object_type=told.of or model).order_by("id").only("id", "object_id", "after")
+        for event in about.iterator(chunk_size=CHUNK):
             if (row_id := _row_of(event, told)) is not None:
                 _learn(images.setdefault(row_id, {}), event, told)
         for row in registry.get_model(model)._default_manager.iterator(chunk_size=CHUNK):
