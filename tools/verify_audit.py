@@ -39,6 +39,8 @@ COLUMNS = [
     "seq", "id", "at", "actor", "actor_type", "action", "object_type", "object_id", "trial", "before", "after", "reason",
     "correlation_id",
 ]  # fmt: skip
+# What a cell of events.csv may not begin with, spaces before it aside: an apostrophe stands before it there.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 SHOWN = 50
 MOST_SEALS = 10_000  # single signatures looked at, some milliseconds each; only ever needed of a damaged export
 TOLERANCE = timedelta(minutes=30)  # a transaction may stay open so long between its record and its place
@@ -600,7 +602,7 @@ def csv_row(seq: str, event: dict) -> list[str]:
     cells = []
     for value in (seq, *(event[name] for name in COLUMNS[1:])):
         text = "" if value is None else value if isinstance(value, str) else canonical(value).decode()
-        cells.append(f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text)
+        cells.append(f"'{text}" if text.lstrip(" ").startswith(FORMULA) else text)
     return cells
 
 

@@ -9,9 +9,7 @@ the manifest, which says what belongs into the export, is signed.
 from __future__ import annotations
 
 import base64
-import csv
 import hashlib
-import io
 import json
 import uuid
 import zipfile
@@ -30,6 +28,7 @@ from apps.audit.models import AuditCheckpoint, AuditSequence
 from apps.audit.notes import EXPORT_HEAD
 from apps.core import clock
 from apps.core.errors import Conflict
+from apps.core.spreadsheet import line
 
 FORMAT = "2"
 CHUNK = 2_000
@@ -122,9 +121,7 @@ def _records(
     bits, ids = bytearray((checkpoint.size + 7) // 8), bytearray()
     key = signer.signing_key()
     grown = tree.CompactRange()
-    line = io.StringIO()
-    rows = csv.writer(line, lineterminator="\r\n")
-    rows.writerow(COLUMNS)
+    out["events.csv"].write(line(COLUMNS).encode())
     for row in _sealed(checkpoint.size):
         leaf, event = bytes(row.leaf_hash), row.event
         inside = trial is None or event.trial == trial
@@ -139,19 +136,10 @@ def _records(
             out["events.jsonl"].write(
                 canonical.encode({"seq": str(row.seq), "leaf": leaf.hex(), "event": told}) + b"\n"
             )
-            rows.writerow(csv_row(row.seq, told))
-        if line.tell() > 1 << 16:
-            _flush(line, out["events.csv"])
+            out["events.csv"].write(line(csv_row(row.seq, told)).encode())
         if row.seq % CHUNK == 0:
             report(f"{row.seq:,} of {checkpoint.size:,} records", row.seq, checkpoint.size)
-    _flush(line, out["events.csv"])
     return bits, ids
-
-
-def _flush(line: io.StringIO, out: _Out) -> None:
-    out.write(line.getvalue().encode())
-    line.seek(0)
-    line.truncate()
 
 
 def _sealed(size: int) -> Iterator[AuditSequence]:

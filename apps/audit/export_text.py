@@ -1,4 +1,4 @@
-"""What people read of an export: the columns of its CSV, formula-safe, and how to verify it."""
+"""What people read of an export: the columns of its CSV, and how to verify it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,11 @@ COLUMNS = (
     "seq", "id", "at", "actor", "actor_type", "action", "object_type", "object_id", "trial", "before", "after", "reason",
     "correlation_id",
 )  # fmt: skip
-#: A cell that begins so is a formula to a spreadsheet: an apostrophe before it makes it text (OWASP, CSV injection).
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def csv_row(seq: int | str, event: Mapping[str, Any]) -> list[str]:
-    """A record in canonical form as cells, in the order of COLUMNS; before and after as JSON."""
-    return [safe(_cell(seq if name == "seq" else event[name])) for name in COLUMNS]
-
-
-def safe(text: str) -> str:
-    """The text, never a formula."""
-    return f"'{text}" if text.startswith(FORMULA) else text
+    """A record in canonical form, in the order of COLUMNS; before and after as JSON."""
+    return [_cell(seq if name == "seq" else event[name]) for name in COLUMNS]
 
 
 def _cell(value: Any) -> str:

@@ -141,8 +141,6 @@ def test_the_report_is_a_file_too(
     assert {"domain", "row", "what", "why", "cure", "rule"} <= set(whole["refused"][0])
     assert [one for one in whole["domains"] if one["read"] != one["carried"] + one["refused"]] == []
     assert AuditEvent.objects.filter(action="ingestion.import_exported").count() == 2
-    for words in ("\t=x", " +x", "＝x", "-1"):
-        assert report.cell(words).startswith("'")
     # filters
     page_of_rule = meg.get(f"/imports/{run.pk}/?domain=AE&rule={severity['rule']}").content.decode()
     assert severity["row"] in page_of_rule

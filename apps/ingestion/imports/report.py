@@ -2,64 +2,27 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator
 from typing import Any
 
+from apps.core import spreadsheet
 from apps.ingestion.models import ImportRun
 
 COLUMNS = ("domain", "row", "rule", "what", "why", "what would mend it", "rows", "values")
 CHUNK = 1_000
-PIECE = 65_536
-_FORMULA = (
-    "=",
-    "+",
-    "-",
-    "@",
-    "\t",
-    "\r",
-    "\n",
-    "\N{FULLWIDTH EQUALS SIGN}",
-    "\N{FULLWIDTH PLUS SIGN}",
-    "\N{FULLWIDTH COMMERCIAL AT}",
-)
-
-
-class _Line:
-    """What csv writes to: it hands the line back."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
-def cell(value: object) -> str:
-    """A cell that no spreadsheet takes for a formula (an apostrophe goes before what looks like one)."""
-    text = str(value)
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
 
 
 def as_csv(run: ImportRun) -> Iterator[str]:
-    """Every refused row, one a line. A byte order mark first: else Excel takes UTF-8 for something else."""
-    writer = csv.writer(_Line())
-    yield "\N{ZERO WIDTH NO-BREAK SPACE}" + str(writer.writerow(COLUMNS))
+    """Every refused row, one a line."""
+    yield spreadsheet.BYTE_ORDER_MARK
+    yield from spreadsheet.lines(COLUMNS, _refused(run))
+
+
+def _refused(run: ImportRun) -> Iterator[tuple[object, ...]]:
     for one in run.refusals.order_by("domain", "id").iterator(chunk_size=CHUNK):
         values = json.dumps(one.values, ensure_ascii=False, sort_keys=True) if one.values else ""
-        said = (one.domain, one.row, one.rule, one.what, one.why, one.cure, one.count, values)
-        yield str(writer.writerow([cell(item) for item in said]))
-
-
-def chunks(lines: Iterator[str]) -> Iterator[bytes]:
-    """Lines gathered to pieces worth sending."""
-    waiting: list[str] = []
-    size = 0
-    for line in lines:
-        waiting.append(line)
-        size += len(line)
-        if size > PIECE:
-            yield "".join(waiting).encode()
-            waiting, size = [], 0
-    yield "".join(waiting).encode()
+        yield one.domain, one.row, one.rule, one.what, one.why, one.cure, one.count, values
 
 
 def as_json(run: ImportRun) -> Iterator[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +12,7 @@ from apps.accounts.models import RoleGrant, TrainingRecord, User
 from apps.accounts.roles import ROLES
 from apps.accounts.selectors import OpenSession
 from apps.accounts.training import Standing
-from apps.audit.export_text import safe
-from apps.core import clock
+from apps.core import clock, spreadsheet
 from apps.portal.presenters import words
 from apps.portal.presenters.runs import StateLook
 
@@ -216,16 +213,11 @@ def session_rows(sessions: Iterable[OpenSession], this: str, where: words.ZoneIn
 
 
 def as_csv(rows: Iterable[PersonRow], zone: str) -> str:
-    """The list as CSV; a cell that a spreadsheet would take for a formula begins with an apostrophe."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(
-        ("name", "sign-in name", "roles", "training", "courses", f"last sign-in ({zone})", "state", "notes")
-    )
-    for row in rows:
-        cells = (
-            row.name, row.username, "; ".join(row.roles), row.training.word, row.training_text, row.last_seen, row.state.word,
-            "; ".join(row.notes),
-        )  # fmt: skip
-        writer.writerow([safe(cell) for cell in cells])
-    return out.getvalue()
+    """The list as CSV."""
+    header = ("name", "sign-in name", "roles", "training", "courses", f"last sign-in ({zone})", "state", "notes")
+    cells = (
+        (row.name, row.username, "; ".join(row.roles), row.training.word, row.training_text, row.last_seen, row.state.word,
+         "; ".join(row.notes))
+        for row in rows
+    )  # fmt: skip
+    return "".join(spreadsheet.lines(header, cells))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from apps.audit.export_text import safe
 from apps.audit.models import AuditEvent
 from apps.core.models import OutboxMessage
 from apps.ingestion import cures, refused
@@ -300,13 +297,3 @@ def admitted(events: Iterable[AuditEvent], viewer: Viewer) -> list[AdmittedRow]:
                 )
             )
     return rows
-
-
-def as_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """CSV (RFC 4180, UTF-8) in which no cell is taken for a formula by who opens it."""
-    sink = io.StringIO()
-    writer = csv.writer(sink, lineterminator="\r\n")
-    writer.writerow(header)
-    for row in rows:
-        writer.writerow([safe("" if value is None else str(value).replace("\x00", "\\x00")) for value in row])
-    return sink.getvalue()

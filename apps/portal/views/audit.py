@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -26,6 +24,7 @@ from apps.audit.leaf import content
 from apps.audit.models import AuditEvent
 from apps.audit.services import record
 from apps.audit.standing import standing
+from apps.core import spreadsheet
 from apps.core.errors import DomainError, Forbidden, Invalid, NotFound
 from apps.pipelines import services as pipelines
 from apps.pipelines import tasks
@@ -160,19 +159,14 @@ class TrailCsv(AuditView):
 
 
 def _csv(wanted: selectors.TrailFilter) -> Iterator[bytes]:
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\r\n")
-    rows.writerow(COLUMNS)
-    for event in selectors.each(wanted):
-        sequence = getattr(event, "sequence", None)
-        told = canonical.normalise(content(event))
-        assert isinstance(told, dict)
-        rows.writerow(csv_row(sequence.seq if sequence else "", told))
-        if text.tell() > 1 << 15:
-            yield text.getvalue().encode()
-            text.seek(0)
-            text.truncate()
-    yield text.getvalue().encode()
+    return spreadsheet.pieces(spreadsheet.lines(COLUMNS, map(_row, selectors.each(wanted))))
+
+
+def _row(event: AuditEvent) -> list[str]:
+    sequence = getattr(event, "sequence", None)
+    told = canonical.normalise(content(event))
+    assert isinstance(told, dict)
+    return csv_row(sequence.seq if sequence else "", told)
 
 
 class Event(AuditView):

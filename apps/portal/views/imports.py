@@ -19,6 +19,7 @@ from django.shortcuts import redirect, render
 from apps.accounts import permissions
 from apps.audit.actors import Actor
 from apps.audit.services import record
+from apps.core import spreadsheet
 from apps.core.errors import Forbidden, NotFound
 from apps.ingestion import tasks
 from apps.ingestion.imports import report, services
@@ -219,7 +220,7 @@ class ImportReport(ImportRoom):
         with transaction.atomic():
             actor = Actor.person(request.user)
             record(by=actor, action="ingestion.import_exported", obj=row, after={"form": self.suffix})
-        chunks = report.chunks(self.lines(row))
+        chunks = spreadsheet.pieces(self.lines(row))
         return download(request, chunks, name=f"import-{row.pk}.{self.suffix}", content_type=self.kind)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from typing import Any
 
 from django.db import transaction
@@ -12,6 +11,7 @@ from django.urls import reverse
 
 from apps.accounts import permissions
 from apps.audit.actors import Actor
+from apps.core import spreadsheet
 from apps.core.errors import Invalid, NotFound
 from apps.monitoring import selectors, services
 from apps.monitoring.operations import freshness
@@ -139,9 +139,7 @@ class DriftCsv(MonitoringView):
             for row in check.drift
             if not feature_words.hidden(row["feature"], blinded=self.viewer.blinded, personal=True)
         ]
-        answer = HttpResponse(content_type="text/csv; charset=utf-8")
+        body = "".join(spreadsheet.lines([*rows[0]], (row.values() for row in rows)))
+        answer = HttpResponse(body, content_type="text/csv; charset=utf-8")
         answer.headers["Content-Disposition"] = f'attachment; filename="drift-{trial}-{check.at:%Y%m%dT%H%M}Z.csv"'
-        writer = csv.writer(answer)
-        writer.writerow([*rows[0]])
-        writer.writerows([["" if value is None else value for value in row.values()] for row in rows])
         return answer

@@ -14,6 +14,7 @@ from django.urls import reverse
 
 from apps.audit.actors import Actor
 from apps.audit.models import AuditEvent
+from apps.core import spreadsheet
 from apps.core.errors import NotFound
 from apps.core.lake import lake
 from apps.ingestion import cures, refused, services
@@ -80,7 +81,7 @@ class QuarantineCsv(RefusedView):
         names = ("topic", "topic_id", "partition", "offset", "rule", "field", "value", "message", "patient", "site_id")
         return self.csv(
             "quarantine",
-            present.as_csv(
+            spreadsheet.lines(
                 (*names, "event_time_utc"),
                 (
                     (*(getattr(row, name) for name in names), utc(row.event_time))

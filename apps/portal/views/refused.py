@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -15,6 +16,7 @@ from django.urls import reverse
 
 from apps.accounts import permissions
 from apps.audit.actors import Actor
+from apps.core import spreadsheet
 from apps.core.errors import Forbidden, Invalid, NotFound
 from apps.core.lake import lake
 from apps.ingestion import cures, refused, services
@@ -105,9 +107,9 @@ class RefusedView(PortalView):
             "may_run": self.may("run_job"),
         }
 
-    def csv(self, name: str, text: str) -> HttpResponse:
+    def csv(self, name: str, lines: Iterable[str]) -> HttpResponse:
         """A file of rows to be saved."""
-        answer = HttpResponse(text, content_type="text/csv; charset=utf-8")
+        answer = HttpResponse("".join(lines), content_type="text/csv; charset=utf-8")
         answer.headers["Content-Disposition"] = f'attachment; filename="{name}-{self.viewer.trial.pk}.csv"'
         return answer
 
@@ -155,7 +157,7 @@ class RefusedCsv(RefusedView):
         )  # fmt: skip
         return self.csv(
             "refused",
-            present.as_csv(
+            spreadsheet.lines(
                 header,
                 (
                     (
