@@ -15,11 +15,8 @@ PARTS = set(re.findall(r'\bid="([a-z0-9]+)"', PAGE))
 
 
 def test_every_page_of_a_section_has_its_part_of_the_help() -> None:
-    views = {
-        view
-        for pattern in urls.urlpatterns
-        if issubclass(view := getattr(pattern.callback, "view_class", object), PortalView)
-    }
+    found = (getattr(pattern.callback, "view_class", None) for pattern in urls.urlpatterns)
+    views: set[type[PortalView]] = {view for view in found if view is not None and issubclass(view, PortalView)}
     for view in views:
         if view.section or view.help_topic:
             assert view.help_topic in PARTS, f"{view.__name__}: no part {view.help_topic!r} in help.html"
