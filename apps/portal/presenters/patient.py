@@ -211,6 +211,4 @@ def sources(prediction: Prediction | None, where: words.ZoneInfo) -> Sources | N
         Fact("Features, SHA-256", prediction.features_sha256[:16] + "…"),
         Fact("Prediction", str(prediction.pk)),
     ]
-    return Sources(
-        rows, facts, prediction.replayable and not hasattr(prediction, "not_replayable"), str(prediction.pk)
-    )
+    return Sources(rows, facts, prediction.replayable and not hasattr(prediction, "not_replayable"), str(prediction.pk))
