@@ -22,6 +22,7 @@ TLS_FOLDER = "var/tls"
 #: Names of random texts. URL-safe, since some stand inside addresses.
 SECRETS = (
     "SECRET_KEY",
+    "POSTGRES_SUPERUSER_PASSWORD",
     "POSTGRES_PASSWORD",
     "VALKEY_PASSWORD",
     "MINIO_ROOT_PASSWORD",

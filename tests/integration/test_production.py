@@ -13,7 +13,11 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
+import psycopg2
+import psycopg2.errors
 import pytest
 import redis
 from django.db import connection
@@ -181,3 +185,44 @@ def test_the_containers_processes_serve_under_production_settings(production: Pr
         assert status == 200, f"{part} refuses Prometheus at {host}: {text[:200]}"
         assert "# TYPE" in text
     assert User.objects.count() == 0, "a fresh production has nobody in it"
+
+
+def test_the_account_of_our_processes_cannot_put_the_guards_to_rest() -> None:
+    """What deploy/postgres/init makes, under names of the test's own, on the test's server."""
+    name = f"app_{os.getpid()}"
+    text = (ROOT / "deploy/postgres/init/databases.sql").read_text()
+    text = re.sub(r"^(--|\\).*$", "", text, flags=re.MULTILINE).replace(":'password'", "'only-here'")
+    statements = [one.strip() for one in text.replace("clinical", name).split(";") if one.strip()]
+    superuser = services()["postgres"]["environment"]["POSTGRES_USER"]
+    (ours,) = {urlsplit(fill_address(one)).username for one in services().values() if "DATABASE_URL" in str(one)}
+    assert ours == "clinical" != superuser
+    assert superuser not in text
+    here = connection.settings_dict
+    options = {"host": here["HOST"], "port": here["PORT"], "dbname": "postgres"}
+    admin = psycopg2.connect(user=here["USER"], password=here["PASSWORD"], **options)
+    admin.autocommit = True
+    try:
+        with admin.cursor() as cursor:
+            for statement in statements:
+                if not re.search(r"DATABASE (mlflow|airflow)", statement):
+                    cursor.execute(statement)
+        app = psycopg2.connect(user=name, password="only-here", **{**options, "dbname": name})
+        app.autocommit = True
+        with app.cursor() as cursor:
+            cursor.execute("CREATE TABLE ours (id int)")  # migrations are its own
+            for statement in (
+                "SET session_replication_role = replica", "CREATE ROLE another", "COPY ours FROM '/etc/hostname'",
+                "ALTER SYSTEM SET fsync = off",
+            ):  # fmt: skip
+                with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                    cursor.execute(statement)
+        app.close()
+    finally:
+        with admin.cursor() as cursor:
+            cursor.execute(f"DROP DATABASE IF EXISTS {name}")
+            cursor.execute(f"DROP ROLE IF EXISTS {name}")
+        admin.close()
+
+
+def fill_address(service: dict[str, Any]) -> str:
+    return re.sub(r"\$\{[^}]*\}", "x", str(service["environment"]["DATABASE_URL"]))
