@@ -18,6 +18,7 @@ from apps.audit.standing import Standing
 from apps.core import clock
 from apps.portal.audit_records import KINDS, Kind
 from apps.portal.presenters import words
+from apps.portal.presenters.pager import Pager
 from apps.portal.viewer import Viewer
 from ml.contracts.columns import Blinding
 
@@ -149,13 +150,6 @@ def _value(values: dict[str, Any], name: str) -> str:
     if not text:
         return "(empty)"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
-
-
-@dataclass(frozen=True, slots=True)
-class Pager:
-    words: str
-    previous_url: str
-    next_url: str
 
 
 def pager(events: list[AuditEvent], query: dict[str, str], *, newer: bool, older: bool) -> Pager:
