@@ -23,7 +23,7 @@ from ml.features.table import DAY, HOUR
 from ml.features.versions import Holdings, resolve
 from ml.profile import StudyProfile
 
-LABELS_VERSION = 2
+LABELS_VERSION = 3
 REASONS = ("", "not enrolled", "censored", "immature", "not treated")
 """Why a row is left out: before enrolment · its horizon reaches past the end of follow-up · too recent to be known · not
 treated yet, in a study whose risk begins with the first dose."""

@@ -1,7 +1,7 @@
 """labels: what happened after each row of the feature store, as known by one date.
 
-Adverse events, dispositions and enrolments are few (thousands of rows where vital signs are millions), so this job needs
-no cluster: it reads them and the feature rows' keys, and is done before a session would have started.
+Adverse events, study doses, dispositions and enrolments are few (thousands of rows where vital signs are millions), so this
+job needs no cluster: it reads them and the feature rows' keys, and is done before a session would have started.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from spark_jobs.tables import labels_path, read_json, read_table, write_json, wr
 from spark_jobs.transforms.features import READ, ROWS
 
 TOPICS = ("adverse-events", "patient-context")
+DOSES = "medications"
+"""Read too where risk begins with the first dose: an arm is not always known, and begins at times before it."""
 KEYS = pa.schema([ROWS.field(name) for name in ("trial_id", "trial_site_id", "patient_id", "as_of")])
 LABELS = pa.schema(
     [
@@ -96,7 +98,7 @@ def _label(settings: Settings, trial: str) -> dict[str, Any]:
 
 def _facts(settings: Settings, trial: str) -> Facts:
     parts = []
-    for topic in TOPICS:
+    for topic in (*TOPICS, *([DOSES] if settings.profiles[trial].risk_from_first_dose else [])):
         state = load(settings.lake, topic)
         partitions = {} if state is None else state.partitions
         wanted = [path for path, body in sorted(partitions.items()) if trial in body["until"]]

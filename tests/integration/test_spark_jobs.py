@@ -288,6 +288,25 @@ def test_labels_are_rows_of_the_feature_store(whole: Settings):
     assert {"", "immature"} >= set(table["reason"].to_pylist())
 
 
+def test_risk_from_the_first_dose_is_read_of_the_doses_where_no_arm_is_known(whole: Settings, tmp_path: Path):
+    copy = Lake.from_url(tmp_path)
+    for path, data in contents(whole.lake, "processed/", "features/").items():
+        copy.put(path, data)
+    labels.run(replace(whole, lake=copy, profiles={TRIAL: replace(STUDY, risk_from_first_dose=True)}))
+    manifest = json.loads(copy.get("labels/manifest-DEMO.json"))
+    table = pq.read_table(io.BytesIO(copy.get(manifest["path"])))
+    taken = silver(copy, "medications").filter(pc.field("study_dose"))
+    assert taken.num_rows
+    first = {
+        row["patient_id"]: row["event_time_min"]
+        for row in taken.group_by("patient_id").aggregate([("event_time", "min")]).to_pylist()
+    }
+    assert "arm" not in silver(copy, "patient-context")["kind"].to_pylist()
+    before = [first.get(row["patient_id"], 2**62) > row["as_of"] for row in table.to_pylist()]
+    assert 0 < sum(before) < table.num_rows
+    assert manifest["left_out"]["not treated"] == sum(before)
+
+
 def test_verify_finds_a_flipped_bit(whole: Settings, tmp_path: Path):
     copy = Lake.from_url(tmp_path)
     for path, data in contents(whole.lake, "processed/", "quarantine/", "features/").items():
