@@ -26,6 +26,7 @@ from ml.cleaning.drawing import PROFILE, bronze, context, reasons, shown
 from ml.cleaning.examples import EXAMPLES
 from ml.contracts.events import TOPICS
 from ml.contracts.tables import SILVER
+from ml.exits import TOO_LITTLE
 from ml.facts import INT_COLUMNS, Facts
 from ml.features import FEATURES, NAMES, canonical, compute
 from ml.lake import Lake
@@ -331,14 +332,16 @@ def test_the_report_counts_by_day_site_and_rule(whole: Settings):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "sentence", "status"),
     [
-        (["features"], "no silver"),
-        (["clean", "--profiles", "/nowhere.json"], "cannot be read"),
+        (["features"], "no silver", TOO_LITTLE),
+        (["clean", "--profiles", "/nowhere.json"], "cannot be read", 1),
     ],
 )
-def test_a_failure_is_a_sentence_and_a_status(tmp_path: Path, arguments: list[str], sentence: str, capsys: Any):
+def test_a_failure_is_a_sentence_and_a_status(
+    tmp_path: Path, arguments: list[str], sentence: str, status: int, capsys: Any
+):
     from spark_jobs.__main__ import main
 
-    assert main([*arguments, "--lake", str(tmp_path)]) == 1
+    assert main([*arguments, "--lake", str(tmp_path)]) == status
     assert sentence in json.loads(capsys.readouterr().out.splitlines()[-1])["error"]

@@ -9,6 +9,7 @@ import pytest
 
 from apps.portal import access_watch
 from apps.portal.access_watch import SIGNED_OUT, AccessWatch
+from tests.support.loops import apart_from_the_browser
 
 
 class Connection:
@@ -58,7 +59,8 @@ def test_a_socket_that_went_by_itself_leaves_the_others_watched(quick: None, mon
         return [(one, SIGNED_OUT) for one in here if one is (gone if looked == 1 else other)]
 
     monkeypatch.setattr(access_watch, "verdicts", verdicts)
-    asyncio.run(_watch(gone, other, looks=4))
+    with apart_from_the_browser():
+        asyncio.run(_watch(gone, other, looks=4))
     assert SIGNED_OUT in other.heard
 
 
@@ -68,5 +70,6 @@ def test_a_beat_that_cannot_be_sent_leaves_the_others_theirs(quick: None, monkey
 
     monkeypatch.setattr(access_watch, "verdicts", verdicts)
     gone, other = Connection(gone=True), Connection()
-    asyncio.run(_watch(gone, other, looks=4))
+    with apart_from_the_browser():
+        asyncio.run(_watch(gone, other, looks=4))
     assert other.heard.count("beat") > 1

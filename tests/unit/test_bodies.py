@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from apps.core.bodies import BodyLimit
+from tests.support.loops import apart_from_the_browser
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -35,7 +36,8 @@ def answer(path: str, parts: list[bytes], said: bytes | None) -> int:
 
     headers = [] if said is None else [(b"content-length", said)]
     limited = BodyLimit(app, larger={"/imports/new/": 1_000}, usual=10)
-    asyncio.run(limited({"type": "http", "path": path, "headers": headers}, receive, send))
+    with apart_from_the_browser():
+        asyncio.run(limited({"type": "http", "path": path, "headers": headers}, receive, send))
     return int(sent[0]["status"])
 
 
