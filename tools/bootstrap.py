@@ -182,7 +182,9 @@ def main() -> int:
         "--extra", action="append", default=[], help="a group of pyproject.toml's optional dependencies"
     )
     parser.add_argument("--browser", action="store_true", help="see that Chromium is there for browser tests")
-    parser.add_argument("--print", action="store_true", help="print the packages and install nothing (an image's build)")
+    parser.add_argument(
+        "--print", action="store_true", help="print the packages and install nothing (an image's build)"
+    )
     given = parser.parse_args()
     extras = list(given.extra)
     if given.print:

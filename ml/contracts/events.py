@@ -227,7 +227,11 @@ EVENTS: dict[str, EventContract] = {
                 Column("sex", "text", "demographics.", choices=("F", "M", "U"), blinding="personal"),
                 Column("race", "text", "demographics.", nullable=True, blinding="personal"),
                 Column("ethnicity", "text", "demographics.", nullable=True, blinding="personal"),
-                Column("term", "text", "history: the condition. disposition: as reported. characteristic: its name and value."),
+                Column(
+                    "term",
+                    "text",
+                    "history: the condition. disposition: as reported. characteristic: its name and value.",
+                ),
                 Column("arm_code", "text", "arm: code of the arm.", max_length=40, blinding="arm"),
                 Column("arm_name", "text", "arm: its name.", blinding="arm"),
                 Column("treated", "flag", "arm: false for a subject never randomised or treated."),
