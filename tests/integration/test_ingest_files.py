@@ -68,5 +68,6 @@ def test_what_is_no_archive_is_said(tmp_path: Path, pg: None) -> None:
     table.touch()
     with pytest.raises(CommandError, match="file is empty"):
         call_command("ingest", str(table))
+    (tmp_path / "empty").mkdir()
     with pytest.raises(CommandError, match="no trial NOPE"):
         call_command("ingest", str(tmp_path / "empty"), "--trial", "NOPE")
